@@ -1,0 +1,107 @@
+"""Checkpoints in a directory: `CHECKPOINT_URL=file:path`, for one host or a shared volume."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from consumer.checkpoint.store import CheckpointName, StoreError
+
+_FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint").fullmatch
+
+
+class DirectoryStore:
+    """One file a checkpoint: `<group>/<topic>/<partition>/<offset, 20 digits>-<digest>.checkpoint`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, name: CheckpointName, data: bytes) -> None:
+        """Write a temporary file, fsync it, rename it, fsync the directory: a crash leaves the whole file or none."""
+        folder = self._folder(name.group, name.topic, name.partition)
+        path = folder / _file_name(name)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            _make_durable_folder(folder)
+            try:
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            _fsync_folder(folder)
+        except OSError as error:
+            raise StoreError(f"cannot write a checkpoint below {self._root}: {error.strerror or error}") from error
+
+    def read(self, name: CheckpointName) -> bytes | None:
+        """Return the file's bytes, None where there is no such file."""
+        path = self._folder(name.group, name.topic, name.partition) / _file_name(name)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
+        """List the partition's folder; files of other names are none of ours and stay out."""
+        folder = self._folder(group, topic, partition)
+        try:
+            files = sorted(entry.name for entry in folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"cannot list {folder}: {error.strerror or error}") from error
+        matches = (_FILE_NAME(file) for file in files)
+        return [CheckpointName(group, topic, partition, int(found[1]), found[2]) for found in matches if found]
+
+    def delete(self, name: CheckpointName) -> None:
+        """Unlink the file."""
+        path = self._folder(name.group, name.topic, name.partition) / _file_name(name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot delete {path}: {error.strerror or error}") from error
+
+    def where(self) -> str:
+        """Name the directory."""
+        return f"directory {self._root.absolute()}"
+
+    def _folder(self, group: str, topic: str, partition: int) -> Path:
+        return self._root / _safe(group) / _safe(topic) / str(partition)
+
+
+def _file_name(name: CheckpointName) -> str:
+    return f"{name.offset:020d}-{name.digest}.checkpoint"
+
+
+def _safe(text: str) -> str:
+    """Percent-encode a name for one path component; dots too, so that no group is called `..`."""
+    return quote(text, safe="").replace(".", "%2E")
+
+
+def _make_durable_folder(folder: Path) -> None:
+    """Create the folder and its parents so that a crash cannot lose an entry of a new one."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        _fsync_folder(new.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

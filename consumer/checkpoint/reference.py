@@ -1,0 +1,89 @@
+"""The reference: which checkpoint belongs to a committed offset, carried in that offset's metadata.
+
+`committed()` thus answers with one atomic pair, where to go on and which model belongs there. Metadata is untrusted
+input: whoever may commit to the group chooses it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+REFERENCE_FORMAT: Final = 1
+MAX_METADATA_BYTES: Final = 512
+_HEX: Final = re.compile(r"[0-9a-f]{16,64}").fullmatch
+
+
+class ReferenceError(ValueError):  # noqa: A001 -- the noun of this module; Python's own is about weak references
+    """An offset's metadata is not a reference that this software wrote."""
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a committed offset says about the state that belongs to it.
+
+    Attributes:
+        checkpoint_offset: the offset that the checkpoint stands at, None while no checkpoint exists.
+        checkpoint_digest: the checkpoint's digest, hexadecimal; None while no checkpoint exists.
+        topic_id: the input topic's id; a topic created anew under the old name has another one.
+        fingerprint: digest of everything that gives predictions their meaning.
+        hash_seed: Python's hash seed, on which a model's last bits may depend.
+        first_offset: the first offset ever learned from.
+        records_applied: records applied from there up to the committed offset.
+        chain: the chained digest over them, hexadecimal.
+    """
+
+    checkpoint_offset: int | None = msgspec.field(name="o")
+    checkpoint_digest: str | None = msgspec.field(name="d")
+    topic_id: str = msgspec.field(name="t")
+    fingerprint: str = msgspec.field(name="f")
+    hash_seed: str = msgspec.field(name="h")
+    first_offset: int = msgspec.field(name="s")
+    records_applied: int = msgspec.field(name="n")
+    chain: str = msgspec.field(name="c")
+    format: int = msgspec.field(name="v", default=REFERENCE_FORMAT)
+
+    def encode(self) -> str:
+        """Return the metadata: JSON of at most 512 bytes, without NUL."""
+        text = msgspec.json.encode(self).decode()
+        if len(text) > MAX_METADATA_BYTES:
+            raise AssertionError(f"a reference of {len(text)} bytes; at most {MAX_METADATA_BYTES} were meant to be")
+        return text
+
+
+def decode_reference(metadata: str | None) -> Reference:
+    """Read an offset's metadata.
+
+    Raises:
+        ReferenceError: it is missing, or nothing that this software writes.
+    """
+    if not metadata:
+        raise ReferenceError("the committed offset carries no metadata")
+    if len(metadata) > MAX_METADATA_BYTES:
+        raise ReferenceError(f"the committed offset's metadata is longer than {MAX_METADATA_BYTES} bytes")
+    try:
+        fields: Any = msgspec.json.decode(metadata)
+        written_as = fields.get("v") if isinstance(fields, dict) else None
+        if written_as != REFERENCE_FORMAT:
+            raise ReferenceError(f"the metadata's format is {written_as!r}; expected {REFERENCE_FORMAT}")
+        reference = msgspec.convert(fields, Reference)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ReferenceError("the committed offset's metadata was not written by this software") from error
+    _check(reference)
+    return reference
+
+
+def _check(reference: Reference) -> None:
+    """Refuse numbers and digests that no honest reference holds."""
+    has_offset, digest = reference.checkpoint_offset is not None, reference.checkpoint_digest
+    sound = (
+        (digest is None) != has_offset
+        and (digest is None or _HEX(digest))
+        and _HEX(reference.chain)
+        and 0 <= reference.first_offset
+        and 0 <= reference.records_applied
+        and (reference.checkpoint_offset is None or reference.checkpoint_offset >= reference.first_offset)
+    )
+    if not sound:
+        raise ReferenceError("the committed offset's metadata contradicts itself")

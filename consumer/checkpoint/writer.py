@@ -1,0 +1,114 @@
+"""The background writer: a snapshot is taken between records in the loop, and made durable beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from consumer.checkpoint.envelope import Identity, seal
+from consumer.checkpoint.store import CheckpointName, StoreError
+
+if TYPE_CHECKING:
+    from consumer.checkpoint.store import CheckpointStore
+
+
+class Snapshot(NamedTuple):
+    """A partition's state at a record boundary, on its way to the store.
+
+    Attributes:
+        owner: the assignment that took it; what it becomes must not touch a later one.
+        offset: the state's next offset.
+        sections: the pickled sections.
+    """
+
+    owner: object
+    partition: int
+    offset: int
+    sections: dict[str, bytes]
+
+
+class Written(NamedTuple):
+    """What became of a snapshot.
+
+    Attributes:
+        name: the durable checkpoint, None where writing failed.
+        error: why it failed.
+        size: bytes written.
+        seconds: time that sealing and writing took.
+    """
+
+    snapshot: Snapshot
+    name: CheckpointName | None
+    error: str
+    size: int
+    seconds: float
+
+
+class _Prune(NamedTuple):
+    """The checkpoints of a partition below an offset are superseded."""
+
+    partition: int
+    below: int
+
+
+class CheckpointWriter:
+    """One thread that seals and writes snapshots in their order."""
+
+    def __init__(self, store: CheckpointStore, identity: Identity) -> None:
+        self._store = store
+        self._identity = identity
+        self._todo: queue.SimpleQueue[Snapshot | _Prune | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Written] = queue.SimpleQueue()
+        # A daemon: a store that hangs must not keep a process alive that was told to stop.
+        self._thread = threading.Thread(target=self._run, name="checkpoint-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, snapshot: Snapshot) -> None:
+        """Queue a snapshot; its result comes out of `finished`."""
+        self._todo.put(snapshot)
+
+    def prune(self, partition: int, below: int) -> None:
+        """Queue the removal of a partition's checkpoints below an offset; failing to remove one costs only space."""
+        self._todo.put(_Prune(partition, below))
+
+    def finished(self, wait_seconds: float = 0.0) -> Written | None:
+        """Return the next result, or None if there is none within `wait_seconds`."""
+        try:
+            return self._done.get(timeout=wait_seconds) if wait_seconds > 0 else self._done.get_nowait()
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        """Let the thread end once everything queued is done; does not wait for it."""
+        self._todo.put(None)
+
+    def _run(self) -> None:
+        while (item := self._todo.get()) is not None:
+            if isinstance(item, Snapshot):
+                self._done.put(self._write(item))
+            else:
+                self._prune(item)
+
+    def _prune(self, todo: _Prune) -> None:
+        # What cannot be removed now lies below the kept ones and is found again by the next listing.
+        with contextlib.suppress(StoreError):
+            for name in self._store.names(self._identity.group, self._identity.topic, todo.partition):
+                if name.offset < todo.below:
+                    self._store.delete(name)
+
+    def _write(self, snapshot: Snapshot) -> Written:
+        started = time.monotonic()
+        try:
+            header, data = seal(self._identity, snapshot.partition, snapshot.offset, snapshot.sections)
+            name = CheckpointName(
+                self._identity.group, self._identity.topic, snapshot.partition, snapshot.offset, header.digest
+            )
+            self._store.write(name, data)
+        except StoreError as error:
+            return Written(snapshot, None, str(error), 0, time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 -- a dead writer thread would stop checkpoints without a word
+            return Written(snapshot, None, f"{type(error).__name__}: {error}", 0, time.monotonic() - started)
+        return Written(snapshot, name, "", len(data), time.monotonic() - started)

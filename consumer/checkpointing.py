@@ -1,0 +1,145 @@
+"""When checkpoints are taken, and what becomes of them.
+
+A snapshot is taken between records and made durable in the background; the reference to it rides in the first commit
+after that (protocol rule 5). Older ones go only after enough references were confirmed (rule 7).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from consumer.assignment import Phase
+from consumer.checkpoint.writer import Snapshot
+from consumer.errors import CheckpointsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from consumer.assignment import Assigned, Assignment
+    from consumer.checkpoint.writer import CheckpointWriter, Written
+    from consumer.metrics import Metrics
+
+_WAIT_SECONDS: Final = 0.2
+
+
+class Checkpointing:
+    """Takes snapshots of live partitions when they are due and hands durable ones to the next commit.
+
+    Args:
+        interval: seconds between two snapshots of a partition.
+        max_replay_records: the replay distance at which the worker must stop.
+        clock: the loop's monotonic clock, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 -- its collaborators, named
+        self,
+        *,
+        assignment: Assignment,
+        writer: CheckpointWriter,
+        interval: float,
+        max_replay_records: int,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._assignment = assignment
+        self._writer = writer
+        self._interval = interval
+        self._max_replay_records = max_replay_records
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._last_error = "none was taken in time"
+
+    def turn(self) -> None:
+        """Take in what was written, and take at most one snapshot that is due, so that no turn grows long.
+
+        Raises:
+            CheckpointsError: a restart would have to replay more than `MAX_REPLAY_RECORDS`.
+        """
+        self._collect(0.0)
+        now = self._clock()
+        for assigned in self._assignment.in_phase(Phase.LIVE):
+            distance = assigned.replay_distance
+            self._metrics.gauge("replay_distance_records", distance, assigned.partition)
+            if distance > self._max_replay_records:
+                raise CheckpointsError(
+                    f"partition {assigned.partition}: a restart would replay {distance} records, more than "
+                    f"MAX_REPLAY_RECORDS={self._max_replay_records}; the last checkpoint failed: {self._last_error}. "
+                    "Make the checkpoint store writable, or raise MAX_REPLAY_RECORDS"
+                )
+            if now - assigned.snapshot_at >= self._interval and self._is_worthwhile(assigned):
+                self._take(assigned)
+                return
+
+    def finish(self, seconds: float) -> bool:
+        """Checkpoint every live partition where it stands; tell whether all were durable within `seconds`."""
+        deadline = self._clock() + seconds
+        while True:
+            for assigned in self._assignment.in_phase(Phase.LIVE):
+                if self._is_worthwhile(assigned):
+                    self._take(assigned)
+            if not any(assigned.is_snapshot_pending for assigned in self._assignment):
+                return True
+            if self._clock() >= deadline:
+                return False
+            if not self._collect(_WAIT_SECONDS):
+                return False
+
+    def prune(self, prunable: list[tuple[int, int]]) -> None:
+        """Let the writer remove what a confirmed commit has superseded."""
+        for partition, below in prunable:
+            self._writer.prune(partition, below)
+
+    def _is_worthwhile(self, assigned: Assigned) -> bool:
+        """Tell whether a snapshot now would be newer than what exists or is under way."""
+        if assigned.is_snapshot_pending:
+            return False
+        newest = assigned.durable.offset if assigned.durable else (assigned.confirmed[-1] if assigned.confirmed else -1)
+        return assigned.state.next_offset > newest and assigned.state.records_applied > 0
+
+    def _take(self, assigned: Assigned) -> None:
+        started = self._clock()
+        task = assigned.state
+        self._writer.submit(Snapshot(assigned, assigned.partition, task.next_offset, task.snapshot()))
+        assigned.is_snapshot_pending = True
+        assigned.snapshot_at = started
+        self._metrics.count("phase_seconds", self._clock() - started, "snapshot")
+
+    def _collect(self, wait_seconds: float) -> bool:
+        """Take in finished snapshots, waiting for the first; tell whether all of them were written."""
+        written = self._writer.finished(wait_seconds)
+        is_good = True
+        while written is not None:
+            is_good = self._take_in(written) and is_good
+            written = self._writer.finished()
+        return is_good
+
+    def _take_in(self, written: Written) -> bool:
+        snapshot = written.snapshot
+        owner = next((assigned for assigned in self._assignment if assigned is snapshot.owner), None)
+        if owner is not None:
+            owner.is_snapshot_pending = False
+        if written.name is None:
+            self._last_error = written.error
+            self._metrics.count("checkpoint_failures")
+            self._log.error(
+                "checkpoint_failed", partition=snapshot.partition, offset=snapshot.offset, reason=written.error
+            )
+            return False
+        self._metrics.gauge("last_checkpoint_timestamp_seconds", time.time())
+        self._metrics.observe("checkpoint_seconds", written.seconds)
+        if owner is not None:  # else its partition was dropped meanwhile, and nothing will ever refer to it
+            owner.durable = written.name
+            self._metrics.gauge("checkpoint_bytes", written.size, snapshot.partition)
+        self._log.info(
+            "checkpoint_written",
+            partition=snapshot.partition,
+            offset=snapshot.offset,
+            bytes=written.size,
+            seconds=round(written.seconds, 3),
+        )
+        return True

@@ -1,0 +1,1 @@
+"""The real client behind `consumer.broker`."""

@@ -1,0 +1,172 @@
+"""The real Kafka: the clients' configuration, and new connections."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from confluent_kafka import KafkaException, Producer
+
+from consumer.errors import SettingsError
+from consumer.kafka.connection import KafkaConnection
+from consumer.kafka.errors import error_of
+from consumer.kafka.topics import TopicNames, check_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from consumer.broker import InputTopic, RebalanceListener
+
+OWNED: Final = frozenset(
+    {
+        "isolation.level",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "transactional.id",
+        "acks",
+        "request.required.acks",  # librdkafka's other name for acks
+        "enable.idempotence",
+        "auto.offset.reset",
+        "enable.partition.eof",
+        "partition.assignment.strategy",
+    }
+)
+"""Properties that the worker owns: setting one would break a guarantee. `enable.auto.*` is owned as well."""
+
+
+class ClientIdentity(NamedTuple):
+    """Who a worker is to Kafka.
+
+    Attributes:
+        group: the consumer group.
+        instance_id: unique in the group; becomes `group.instance.id` and part of `transactional.id`.
+    """
+
+    group: str
+    instance_id: str
+
+
+def is_owned(name: str) -> bool:
+    """Tell whether the worker owns this librdkafka property."""
+    return name in OWNED or name.startswith("enable.auto.")
+
+
+def unknown_properties(properties: Mapping[str, str]) -> list[str]:
+    """Return those names that librdkafka does not know.
+
+    Raises:
+        SettingsError: a known one has a value that librdkafka refuses.
+    """
+    unknown: list[str] = []
+    for name, value in properties.items():
+        try:
+            Producer({name: value, "log_level": 0})
+        except KafkaException as exception:
+            reason = error_of(exception).str()
+            if "No such configuration property" in reason:
+                unknown.append(name)
+            # A property that needs its companions (sasl.*, ssl.*) is judged with them when the clients are built.
+            elif "Invalid value" in reason or "out of range" in reason:
+                raise SettingsError(f"{_variable(name)}={value!r} is refused: {reason}") from exception
+    return unknown
+
+
+class KafkaBroker:
+    """Builds connections to a real Kafka.
+
+    Args:
+        client_config: librdkafka's properties common to all clients, `bootstrap.servers` among them.
+        names: the worker's topics.
+        identity: who the worker is.
+        is_transactional: exactly_once; else at_least_once.
+        log: the worker's log; librdkafka's own lines go there too.
+    """
+
+    def __init__(
+        self,
+        client_config: Mapping[str, str],
+        names: TopicNames,
+        identity: ClientIdentity,
+        *,
+        is_transactional: bool,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._client_config: dict[str, Any] = dict(client_config)
+        if "debug" not in client_config:
+            # With debug on, serving the log queue from poll(0) can block for minutes (librdkafka issue 5325).
+            self._client_config["logger"] = logging.getLogger("librdkafka")
+        self._names = names
+        self._identity = identity
+        self._is_transactional = is_transactional
+        self._log = log
+
+    def connect(self, listener: RebalanceListener) -> KafkaConnection:
+        """Build both clients and begin to join the group."""
+        try:
+            return KafkaConnection(
+                consumer_config=self.consumer_config(),
+                producer_config=self.producer_config(),
+                input_topic=self._names.input,
+                output_topic=self._names.output,
+                is_transactional=self._is_transactional,
+                listener=listener,
+                log=self._log,
+            )
+        except KafkaException as exception:
+            raise SettingsError(
+                f"the Kafka client refuses its configuration: {error_of(exception).str()}; check the KAFKA_* settings"
+            ) from exception
+
+    def check_topics(self) -> InputTopic:
+        """Check the topics through the admin client."""
+        return check_topics(self._client_config, self._names)
+
+    def consumer_config(self) -> dict[str, Any]:
+        """Return the consumer's properties: what the operator may change first, what the worker owns last."""
+        return {
+            "session.timeout.ms": 10_000,  # how long a dead worker's partitions wait for another
+            "heartbeat.interval.ms": 2_000,
+            "queued.max.messages.kbytes": 16_384,  # bounds the prefetch
+            "queued.min.messages": 50_000,
+            "fetch.queue.backoff.ms": 20,  # the default, 1 s, stalls each time the small queue is full
+            "fetch.wait.max.ms": 100,
+            "topic.metadata.refresh.interval.ms": 60_000,  # finds added partitions within a minute
+            **self._client_config,
+            "group.id": self._identity.group,
+            "group.instance.id": self._identity.instance_id,
+            "group.protocol": "classic",  # KIP-848 refuses a restarted static member until its session ends
+            "partition.assignment.strategy": "cooperative-sticky",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",  # never a silent reset
+            "enable.partition.eof": True,
+        }
+
+    def producer_config(self) -> dict[str, Any]:
+        """Return the producer's properties, ordered likewise."""
+        config = {
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 50_000,
+            "queue.buffering.max.kbytes": 65_536,
+            "delivery.report.only.error": True,
+            "message.max.bytes": 1_200_000,  # 64 KiB above the input's default and the headers
+            **self._client_config,
+            "enable.idempotence": True,
+            "acks": "all",
+        }
+        if self._is_transactional:
+            config.setdefault("transaction.timeout.ms", 10_000)
+            config["message.timeout.ms"] = config["transaction.timeout.ms"]  # librdkafka wants it no longer than that
+            config["transactional.id"] = f"{self._identity.group}-{self._identity.instance_id}"
+        else:
+            config.setdefault("message.timeout.ms", 30_000)
+        return config
+
+
+def _variable(name: str) -> str:
+    return "KAFKA_" + name.replace(".", "_").upper()

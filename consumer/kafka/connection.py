@@ -1,0 +1,368 @@
+"""One consumer and one producer of the real client, as the worker's `Connection`.
+
+Rules that shape it (docs/guarantees.md): callbacks never raise and only take notes, because an exception inside one
+loses the batch being fetched; offsets are given at `incremental_assign`, never by `seek`; nothing is assigned inside a
+callback, so a slow restore never holds up the group.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from consumer.broker import Committed, EndOfPartition
+from consumer.errors import FencedError, LogGapError, RebuildError, RetryError
+from consumer.kafka.errors import error_of, is_refusal, of_call, of_transaction
+from consumer.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from consumer.broker import Position, RebalanceListener
+    from consumer.errors import SmartInventoryError
+    from schemas.dead_letter import Headers
+
+_CALL_SECONDS: Final = 10.0
+_QUEUE_FULL_SECONDS: Final = 30.0
+_NO_TIMESTAMP: Final = -1
+_GAP_ERRORS: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
+_TOPIC_GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
+
+
+class KafkaConnection:
+    """Both clients under one identity.
+
+    Args:
+        consumer_config: librdkafka's properties of the consumer.
+        producer_config: those of the producer.
+        input_topic: what the consumer subscribes to.
+        output_topic: whose tail `last_published` reads.
+        is_transactional: exactly_once; else at_least_once.
+        listener: hears of rebalances, from within `poll`.
+        log: the worker's log.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the two clients' needs, named
+        self,
+        *,
+        consumer_config: Mapping[str, Any],
+        producer_config: Mapping[str, Any],
+        input_topic: str,
+        output_topic: str,
+        is_transactional: bool,
+        listener: RebalanceListener,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._input_topic = input_topic
+        self._output_topic = output_topic
+        self._is_transactional = is_transactional
+        self._listener = listener
+        self._log = log
+        self._started: set[int] = set()
+        self._is_closed = False
+        self._failure: SmartInventoryError | None = None  # noted by a callback, raised by the next poll
+        self._undelivered = 0
+        self._offsets: list[TopicPartition] = []
+        self._consumer_config = dict(consumer_config)
+        self._consumer = Consumer({**consumer_config, "error_cb": self._on_error})
+        self._producer = Producer({**producer_config, "error_cb": self._on_error})
+        self._consumer.subscribe(
+            [input_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    # Joining and reading
+
+    def settle(self) -> None:
+        """Abort an earlier client's open transaction and fence it."""
+        if self._is_transactional:
+            self._transactional("init_transactions", lambda: self._producer.init_transactions(3 * _CALL_SECONDS))
+
+    def poll(self, max_records: int, timeout: float) -> list[Record | EndOfPartition]:
+        """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
+        self._producer.poll(0)
+        first = self._consumer.poll(timeout)
+        polled: list[Record | EndOfPartition] = []
+        if first is not None:  # a message with an empty value is falsy
+            for message in (first, *self._consumer.consume(max_records - 1, 0)):
+                error = message.error()
+                if error is None:
+                    kind, timestamp = message.timestamp()
+                    polled.append(
+                        Record(
+                            message.partition(),  # type: ignore[arg-type]  # a fetched message has one
+                            message.offset(),  # type: ignore[arg-type]
+                            timestamp if kind else _NO_TIMESTAMP,
+                            message.key(),
+                            message.value(),
+                            message.headers(),  # type: ignore[arg-type]  # a list of pairs on a fetched message
+                        )
+                    )
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    polled.append(EndOfPartition(message.partition(), message.offset()))  # type: ignore[arg-type]
+                else:
+                    self._note_consumer_error(error, message.partition())
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        return polled
+
+    def start(self, partition: int, offset: int) -> None:
+        """Assign at an explicit offset."""
+        try:
+            self._consumer.incremental_assign([TopicPartition(self._input_topic, partition, offset)])
+        except KafkaException as exception:
+            raise RebuildError(f"assign partition {partition}: {error_of(exception).str()}") from exception
+        self._started.add(partition)
+
+    def stop(self, partitions: Sequence[int]) -> None:
+        """Unassign; what was fetched ahead of these is purged with it."""
+        stopping = [TopicPartition(self._input_topic, partition) for partition in partitions if partition in self._started]
+        self._started.difference_update(partitions)
+        try:
+            self._consumer.incremental_unassign(stopping)
+        except KafkaException as exception:
+            raise RebuildError(f"unassign partitions: {error_of(exception).str()}") from exception
+
+    def committed(self, partition: int, timeout: float) -> Committed | None:
+        """Fetch the committed offset; read_committed makes the broker hold it back while a transaction is pending."""
+        try:
+            (answer,) = self._consumer.committed([TopicPartition(self._input_topic, partition)], timeout=timeout)
+        except KafkaException as exception:
+            raise of_call(error_of(exception), "read the committed offset") from exception
+        if answer.error is not None:
+            raise of_call(answer.error, "read the committed offset")
+        return Committed(answer.offset, answer.metadata) if answer.offset >= 0 else None
+
+    def log_range(self, partition: int, *, cached: bool = False) -> tuple[int, int]:
+        """Ask for the watermarks; under read_committed the upper one is the last stable offset."""
+        return self._watermarks(self._input_topic, partition, cached=cached)
+
+    def last_published(self, partition: int) -> int | None:
+        """Read back from the end of the output partition until something committed is found."""
+        low, high = self._watermarks(self._output_topic, partition)
+        window = 64
+        while low < high:
+            start = max(low, high - window)
+            found = self._last_record(partition, start, high)
+            if found is not None or start == low:
+                return found
+            window *= 8  # only markers and aborted records there
+        return None
+
+    # The transaction
+
+    def begin(self) -> None:
+        """Begin a transaction; the broker learns of it with the first record."""
+        if self._is_transactional:
+            self._transactional("begin_transaction", self._producer.begin_transaction)
+
+    def produce(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
+        """Queue one record; where the queue is full, serve the client until it drains."""
+        try:
+            self._produce(topic, partition, key, value, headers)
+        except BufferError:
+            self._produce_when_drained(topic, partition, key, value, headers)
+        except KafkaException as exception:
+            raise of_transaction(error_of(exception), f"produce to {topic}") from exception
+
+    def send_offsets(self, positions: Sequence[Position]) -> None:
+        """Add the offsets; the group's metadata is fetched freshly, since it is what fences (KIP-447)."""
+        offsets = [
+            TopicPartition(self._input_topic, position.partition, position.offset, metadata=position.metadata)
+            for position in positions
+        ]
+        if self._is_transactional:
+            self._transactional(
+                "send_offsets_to_transaction",
+                lambda: self._producer.send_offsets_to_transaction(
+                    offsets, self._consumer.consumer_group_metadata(), _CALL_SECONDS
+                ),
+            )
+            return
+        if self._producer.flush(_CALL_SECONDS) > 0 or self._undelivered > 0:
+            raise RebuildError("flush: not every output was delivered")
+        self._offsets = offsets
+
+    def commit(self) -> None:
+        """Commit the transaction, or under at_least_once the offsets themselves."""
+        if self._is_transactional:
+            self._transactional("commit_transaction", lambda: self._producer.commit_transaction(_CALL_SECONDS))
+            return
+        try:
+            answers = self._consumer.commit(offsets=self._offsets, asynchronous=False)
+        except KafkaException as exception:
+            raise RebuildError(f"commit offsets: {error_of(exception).str()}") from exception
+        failed = [answer.error for answer in answers if answer.error is not None]
+        if failed:
+            raise RebuildError(f"commit offsets: {failed[0].str()}")
+
+    def abort(self) -> None:
+        """Abort the open transaction."""
+        if self._is_transactional:
+            self._transactional("abort_transaction", lambda: self._producer.abort_transaction(_CALL_SECONDS))
+
+    # The end
+
+    def discard(self) -> None:
+        """Destroy both clients beside the loop: with a broker that hangs, that takes as long as it likes.
+
+        The open transaction is left to `init_transactions` of the next client, which fences this one first.
+        """
+        self._is_closed = True
+        self._producer.purge(blocking=False)
+        clients = [self._producer]
+        del self._producer  # not closed, which would flush and settle: destroyed, when the list is cleared
+
+        def bury() -> None:
+            clients.clear()
+            self._consumer.close()
+
+        threading.Thread(target=bury, name="discard-clients", daemon=True).start()
+
+    def close(self, timeout: float) -> bool:
+        """Close both clients; a static member stays in the group until its session times out."""
+        self._is_closed = True
+
+        def close() -> None:
+            self._producer.close()
+            self._consumer.close()
+
+        closing = threading.Thread(target=close, name="close-clients", daemon=True)
+        closing.start()
+        closing.join(timeout)
+        return not closing.is_alive()
+
+    # Callbacks: they take notes and never raise
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._quietly(lambda: consumer.incremental_assign([]))  # else the binding assigns at the committed offsets
+        if not self._is_closed:
+            self._quietly(lambda: self._listener.on_gained([each.partition for each in partitions]))
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [each.partition for each in partitions]
+        if not self._is_closed:
+            self._quietly(lambda: self._listener.on_revoked(numbers))
+        self._unassign(consumer, numbers)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [each.partition for each in partitions]
+        if not self._is_closed:
+            self._quietly(lambda: self._listener.on_lost(numbers))
+        self._unassign(consumer, numbers)
+
+    def _unassign(self, consumer: Consumer, numbers: list[int]) -> None:
+        started = [TopicPartition(self._input_topic, number) for number in numbers if number in self._started]
+        self._started.difference_update(numbers)
+        self._quietly(lambda: consumer.incremental_unassign(started))
+
+    def _quietly(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as exception:
+            self._log.exception("rebalance_callback_failed")
+            self._failure = RebuildError(f"a rebalance callback failed: {exception}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        if is_refusal(error):
+            self._failure = of_call(error, "connect to Kafka")
+        elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
+            self._failure = FencedError(f"a client failed for good: {error.str()}")
+        else:
+            self._log.warning("kafka_error", code=error.name(), reason=error.str())
+
+    def _on_undelivered(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self._undelivered += 1
+
+    def _note_consumer_error(self, error: KafkaError, partition: int | None) -> None:
+        code = error.code()
+        if is_refusal(error):
+            self._failure = of_call(error, "read the input topic")
+        elif code in _GAP_ERRORS:
+            self._failure = LogGapError(
+                f"partition {partition} of {self._input_topic} no longer holds the record that comes next "
+                f"({error.str()}); raise the topic's retention, then start a new group with a new output topic"
+            )
+        elif error.fatal() or code in {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}:  # noqa: SLF001
+            self._failure = FencedError(f"the consumer was fenced: {error.str()}")
+        elif code in _TOPIC_GONE:
+            self._failure = RebuildError(f"the input topic is not there: {error.str()}")
+        else:
+            self._log.warning("kafka_consumer_error", code=error.name(), reason=error.str(), partition=partition)
+
+    # Calls
+
+    def _transactional(self, name: str, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except KafkaException as exception:
+            raise of_transaction(error_of(exception), name) from exception
+
+    def _produce(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> None:
+        if self._is_transactional:  # a failed delivery fails the commit: no callback needed, which saves 0.5 µs
+            self._producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+        else:
+            self._producer.produce(topic, value, key, partition, self._on_undelivered, headers=headers)  # type: ignore[arg-type]
+
+    def _produce_when_drained(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> None:
+        deadline = time.monotonic() + _QUEUE_FULL_SECONDS
+        while time.monotonic() < deadline:
+            self._producer.poll(0.1)
+            try:
+                self._produce(topic, partition, key, value, headers)
+            except BufferError:
+                continue
+            except KafkaException as exception:
+                raise of_transaction(error_of(exception), f"produce to {topic}") from exception
+            return
+        raise RebuildError(f"produce to {topic}: the client's queue stayed full for {_QUEUE_FULL_SECONDS:.0f} s")
+
+    def _watermarks(self, topic: str, partition: int, *, cached: bool = False) -> tuple[int, int]:
+        try:
+            answer = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_CALL_SECONDS, cached=cached
+            )
+        except KafkaException as exception:
+            raise of_call(error_of(exception), f"read the watermarks of {topic}") from exception
+        if answer is None:
+            raise RetryError(f"read the watermarks of {topic}: no answer within {_CALL_SECONDS:.0f} s")
+        return answer
+
+    def _last_record(self, partition: int, start: int, end: int) -> int | None:
+        """Return the offset of the last committed record of the output partition in [start, end)."""
+        config = {
+            name: value
+            for name, value in self._consumer_config.items()
+            if name not in {"group.instance.id", "partition.assignment.strategy"}
+        }
+        reader = Consumer({**config, "error_cb": self._on_error})
+        found = None
+        try:
+            reader.assign([TopicPartition(self._output_topic, partition, start)])
+            deadline = time.monotonic() + _CALL_SECONDS
+            while time.monotonic() < deadline:
+                message = reader.poll(0.2)
+                if message is None:
+                    continue
+                error = message.error()
+                if error is None:
+                    found = message.offset()
+                    if found is not None and found + 1 >= end:
+                        return found
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    return found
+                else:
+                    raise of_call(error, "read the tail of the output topic")
+        finally:
+            reader.close()
+        raise RetryError(f"read the tail of {self._output_topic}: no answer within {_CALL_SECONDS:.0f} s")

@@ -1,0 +1,76 @@
+"""Kafka's errors, sorted by what is to be done."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from consumer.errors import AbortError, BrokerError, FencedError, RebuildError, RetryError, SmartInventoryError, TopicsError
+
+_REFUSED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 -- the client's public names for its own errors begin so
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    }
+)
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
+
+
+def error_of(exception: KafkaException) -> KafkaError:
+    """Return the error inside an exception of the client."""
+    error: KafkaError = exception.args[0]
+    return error
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Tell whether the broker refuses this worker, which no repetition changes."""
+    return error.code() in _REFUSED
+
+
+def of_call(error: KafkaError, doing: str) -> SmartInventoryError:
+    """Sort the error of a non-transactional call: refused for good, or worth another try."""
+    if is_refusal(error):
+        return _refused(error, doing)
+    if error.fatal() or error.code() in _FENCED:
+        return FencedError(f"{doing}: {error.str()}")
+    return RetryError(f"{doing}: {error.str()}")
+
+
+def of_transaction(error: KafkaError, doing: str) -> SmartInventoryError:
+    """Sort the error of a transactional call.
+
+    Only an error that asks for an abort is settled by one. A time-out, even one marked retriable, leaves in doubt
+    what the coordinator did or will still do (protocol rule 1), so that and all else takes the rebuild way.
+    """
+    if is_refusal(error):
+        return _refused(error, doing)
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return TopicsError(
+            f"{doing}: a record is larger than its topic or the client allows; raise max.message.bytes of the output "
+            "and dead-letter topics and KAFKA_MESSAGE_MAX_BYTES to at least 64 KiB above the input topic's"
+        )
+    if error.code() in _FENCED:
+        return FencedError(f"{doing}: {error.str()}")
+    if error.txn_requires_abort():
+        return AbortError(f"{doing}: {error.str()}")
+    return RebuildError(f"{doing}: {error.name()}: {error.str()}")
+
+
+def _refused(error: KafkaError, doing: str) -> BrokerError:
+    return BrokerError(
+        f"{doing}: the broker refuses this worker ({error.name()}: {error.str()}); check the KAFKA_SECURITY_*, "
+        "KAFKA_SASL_* and KAFKA_SSL_* settings and the broker's ACLs"
+    )

@@ -1,0 +1,126 @@
+"""The topics: created as the worker needs them, and checked before it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from consumer.broker import InputTopic
+from consumer.errors import RetryError, TopicsError
+from consumer.kafka.errors import error_of, is_refusal, of_call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from confluent_kafka.admin import TopicDescription
+
+_SECONDS: Final = 15.0
+_INPUT_MESSAGE_BYTES: Final = 1_048_588  # Apache Kafka's own default for max.message.bytes
+OUTPUT_HEADROOM_BYTES: Final = 65_536
+"""A dead letter carries its original and headers; a prediction, the ids: both may be larger than the input."""
+
+
+class TopicNames(NamedTuple):
+    """The worker's three topics."""
+
+    input: str
+    output: str
+    dead_letters: str
+
+
+def create_topics(
+    config: Mapping[str, Any], names: TopicNames, *, partitions: int, replication_factor: int, retention_ms: int
+) -> dict[str, bool]:
+    """Create the topics that do not exist yet; return for each whether it was created.
+
+    The input keeps its records for `retention_ms`, -1 for ever: with event times of the past, the broker's default
+    of 7 days would delete them within minutes, and the log is what the model is a function of.
+
+    Raises:
+        TopicsError: the broker refused one.
+        BrokerError: the broker refuses this client.
+        RetryError: it could not be reached.
+    """
+    admin = AdminClient(dict(config))
+    larger = str(_INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES)
+    wanted = {
+        names.input: {"retention.ms": str(retention_ms), "max.message.bytes": str(_INPUT_MESSAGE_BYTES)},
+        names.output: {"max.message.bytes": larger},
+        names.dead_letters: {"max.message.bytes": larger, "retention.ms": str(retention_ms)},
+    }
+    topics = [
+        NewTopic(name, num_partitions=partitions, replication_factor=replication_factor, config=topic_config)
+        for name, topic_config in wanted.items()
+    ]
+    created = {}
+    for name, future in admin.create_topics(topics, operation_timeout=_SECONDS, request_timeout=_SECONDS).items():
+        try:
+            future.result(_SECONDS)
+            created[name] = True
+        except KafkaException as exception:
+            error = error_of(exception)
+            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                created[name] = False
+            elif is_refusal(error):
+                raise of_call(error, f"create topic {name}") from exception
+            elif error.code() in {KafkaError._TIMED_OUT, KafkaError._TRANSPORT}:  # noqa: SLF001
+                raise _unreachable(error) from exception
+            else:
+                raise TopicsError(f"topic {name} was not created: {error.str()}") from exception
+    return created
+
+
+def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
+    """Check that the topics fit their purposes and return what the worker must know of the input.
+
+    Raises:
+        TopicsError: one is missing, an output has fewer partitions than the input, or the input is compacted.
+        BrokerError: the broker refuses this client.
+        RetryError: it could not be reached.
+    """
+    admin = AdminClient(dict(config))
+    described: dict[str, TopicDescription] = {}
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_SECONDS)
+    for name, future in futures.items():
+        try:
+            described[name] = future.result(_SECONDS)
+        except KafkaException as exception:
+            error = error_of(exception)
+            if is_refusal(error):
+                raise of_call(error, f"describe topic {name}") from exception
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicsError(
+                    f"topic {name} does not exist; create it with `smart-inventory topics create`"
+                ) from exception
+            raise _unreachable(error) from exception
+        except TimeoutError as exception:
+            raise RetryError(f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS") from exception
+    partitions = len(described[names.input].partitions)
+    for name in (names.output, names.dead_letters):
+        found = len(described[name].partitions)
+        if found < partitions:
+            raise TopicsError(
+                f"topic {name} has {found} partitions; expected at least the {partitions} of {names.input}: outputs go "
+                "to the partition of the input's number, so add partitions to it"
+            )
+    policy = _cleanup_policy(admin, names.input)
+    if "compact" in policy:
+        raise TopicsError(
+            f"topic {names.input} has cleanup.policy={policy}; expected delete: a compacted topic is no log of events"
+        )
+    return InputTopic(str(described[names.input].topic_id), partitions)
+
+
+def _cleanup_policy(admin: AdminClient, topic: str) -> str:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (future,) = admin.describe_configs([resource], request_timeout=_SECONDS).values()
+    try:
+        return str(future.result(_SECONDS)["cleanup.policy"].value)
+    except KafkaException as exception:
+        raise of_call(error_of(exception), f"read the configuration of topic {topic}") from exception
+
+
+def _unreachable(error: KafkaError) -> RetryError:
+    return RetryError(f"the broker could not be reached ({error.str()}); check KAFKA_BOOTSTRAP_SERVERS and the network")

@@ -1,0 +1,36 @@
+"""The base features of a stock transaction, exactly those of the reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from schemas.transaction import parse_moment
+
+if TYPE_CHECKING:
+    from schemas.transaction import StockTransaction
+
+Features = dict[str, float]
+
+FEATURE_NAMES: Final = ("quantity", "day_of_week", "month", "year", "is_sale", "unit_cost")
+
+
+def get_features(transaction: StockTransaction) -> Features:
+    """Return the base features, in the order of `FEATURE_NAMES`.
+
+    `quantity` is the size in units (a null quantity counts as 0); `day_of_week` (Monday 0), `month` and `year` are
+    those of `occurred_at` in its own offset; `is_sale` is 1 where stock leaves the shelf; `unit_cost` is 0.0 where
+    unknown.
+
+    Raises:
+        ValueError: `occurred_at` names a day or time that does not exist (the decoder refuses such an event first).
+    """
+    quantity = transaction.quantity or 0.0
+    moment = parse_moment(transaction.occurred_at)
+    return {
+        "quantity": abs(quantity),
+        "day_of_week": moment.day_of_week,
+        "month": moment.month,
+        "year": moment.year,
+        "is_sale": 1 if quantity < 0 else 0,
+        "unit_cost": transaction.unit_cost or 0.0,
+    }

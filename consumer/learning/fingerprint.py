@@ -1,0 +1,71 @@
+"""The fingerprint: everything that gives predictions their meaning, in one digest.
+
+Two workers with the same fingerprint turn the same log into the same predictions. What is not in it (the group, the
+commit and checkpoint intervals) may change freely; what is in it never changes silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import river
+
+from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.model import ModelScope, get_ml_pipeline
+
+if TYPE_CHECKING:
+    from schemas.transaction import Limits
+
+STATE_FORMAT: Final = 1
+"""Raised whenever a snapshot's sections change their meaning."""
+
+MODEL_ID_DIGITS: Final = 12
+
+
+class LearningSettings(NamedTuple):
+    """The settings that a prediction depends on."""
+
+    model: str
+    scope: ModelScope
+    seen_ids: int
+    invalid_window_records: int
+    limits: Limits
+
+
+class Fingerprint(NamedTuple):
+    """The meaning of a model: its parts in plain types, and their digest.
+
+    Attributes:
+        parts: what went in, so that a refusal can name the difference.
+        digest: SHA-256 of the parts as canonical JSON, hexadecimal.
+    """
+
+    parts: dict[str, Any]
+    digest: str
+
+    @property
+    def model_id(self) -> str:
+        """The short form that each prediction carries."""
+        return self.digest[:MODEL_ID_DIGITS]
+
+
+def fingerprint(settings: LearningSettings) -> Fingerprint:
+    """Return the fingerprint of these settings on this Python and this River."""
+    parts = {
+        "model": settings.model,
+        "parameters": repr(get_ml_pipeline()),
+        "features": list(FEATURE_NAMES),
+        "MODEL_SCOPE": settings.scope.value,
+        "SEEN_IDS": settings.seen_ids,
+        "INVALID_WINDOW_RECORDS": settings.invalid_window_records,
+        "MAX_QUANTITY": settings.limits.max_quantity,
+        "MAX_CLOCK_AHEAD_SECONDS": settings.limits.max_clock_ahead_seconds,
+        "river": river.__version__,
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "state_format": STATE_FORMAT,
+    }
+    digest = hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+    return Fingerprint(parts, digest)

@@ -1,0 +1,93 @@
+"""The window of remembered identities: which events came before, so that a repeat teaches nothing twice."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+from itertools import chain
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from schemas import InvalidEvent, Reason
+
+if TYPE_CHECKING:
+    from schemas.transaction import Event
+
+_IDENTITY_BYTES: Final = 16
+_CONTENT_BYTES: Final = 8
+_ENTRY_BYTES: Final = _IDENTITY_BYTES + _CONTENT_BYTES
+_NULL: Final = "\x1e"
+_NO_NUMBER: Final = -(2**63)
+
+_pack_numbers: Final = Struct("<qqqq").pack
+
+
+def digests(event: Event) -> tuple[bytes, bytes]:
+    """Return the digests of an event's identity (16 bytes) and of its content (8 bytes).
+
+    The contract's table begins with the four identity fields, so one BLAKE2b run serves both: its state after them is
+    the identity, after all fields the content. Ids hold no control characters, which makes U+001F a safe separator
+    and U+001E a safe mark for null; the type may hold anything and comes last.
+    """
+    line_id, unit_cost, level, corrects = event.line_id, event.unit_cost, event.level_millionths, event.corrects
+    running = blake2b(
+        f"{event.transaction_id}\x1f{event.store_id}\x1f{event.sku}\x1f{_NULL if line_id is None else line_id}".encode(),
+        digest_size=_IDENTITY_BYTES,
+    )
+    identity = running.digest()
+    kind = event.transaction_type
+    if kind is None:
+        kind = "sale" if event.quantity_millionths < 0 else "receipt"
+    running.update(
+        _pack_numbers(
+            event.quantity_millionths,
+            _NO_NUMBER if unit_cost is None else round(unit_cost * 1e6),
+            event.occurred_us,
+            _NO_NUMBER if level is None else level,
+        )
+    )
+    running.update((kind if corrects is None else f"\x1f{corrects}\x1f{kind}").encode())
+    return identity, running.digest()[:_CONTENT_BYTES]
+
+
+class Identities:
+    """Identities of the last valid events in log order, bounded by count.
+
+    A repeat does not refresh its entry and an invalid event never enters: both keep the window a function of the log.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._contents: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+    def is_repeat(self, event: Event) -> bool:
+        """Tell whether the event came before; remember it if not.
+
+        Raises:
+            InvalidEvent: an event of the same identity came before with other content.
+        """
+        identity, content = digests(event)
+        contents = self._contents
+        known = contents.get(identity)
+        if known is None:
+            if len(contents) >= self._limit:
+                contents.popitem(last=False)
+            contents[identity] = content
+            return False
+        if known == content:
+            return True
+        raise InvalidEvent(Reason.CONFLICTING_REPEAT)
+
+    def snapshot(self) -> bytes:
+        """Return the window as one run of 24-byte entries, oldest first."""
+        return b"".join(chain.from_iterable(self._contents.items()))
+
+    def restore(self, state: bytes) -> None:
+        """Take over a state that `snapshot` returned."""
+        self._contents = OrderedDict(
+            (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + _ENTRY_BYTES])
+            for start in range(0, len(state), _ENTRY_BYTES)
+        )

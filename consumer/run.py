@@ -1,0 +1,210 @@
+"""`smart-inventory run`: one worker process, put together and kept until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from consumer import __version__, hash_seed
+from consumer.errors import BrokerError, ExitCode, RebuildError, RetryError, SettingsError
+from consumer.health import Health, serve
+from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
+from consumer.kafka.topics import TopicNames
+from consumer.metrics import Metrics
+from consumer.settings import Guarantee, Settings, kafka_properties, refuse_unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+
+    from structlog.typing import FilteringBoundLogger
+
+    from consumer.broker import Connection, InputTopic, RebalanceListener
+    from consumer.worker import Worker
+
+_START_SECONDS: Final = 30.0
+_RETRY_SECONDS: Final = 0.5
+
+
+def run_worker(
+    settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger, *, stop_at_end: bool = False
+) -> None:
+    """Run one worker in this process until a signal or the end.
+
+    Raises:
+        StopError: only the operator can help.
+    """
+    refuse_unsupported(settings)
+    process = _Process(settings, log)
+    process.take_signals()
+    broker = kafka_broker(settings, environment, log)
+    metrics, health = Metrics(), Health(time.monotonic)
+    stop_serving = serve(settings.metrics_port, metrics.registry, health)
+    try:
+        # Importing River takes a second or two: meanwhile the clients join the group and settle transactions.
+        with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
+            listener = _Relay()
+            connecting = pool.submit(_connect, broker, listener, log)
+            from consumer.assembly import build_worker  # noqa: PLC0415
+
+            topic, connection = connecting.result()
+        worker = build_worker(settings, broker, topic, health, metrics, log, hash_seed=_hash_seed(), stop_at_end=stop_at_end)
+        listener.target = worker
+        process.worker = worker
+        # What exists now stays: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        log.info("started", version=__version__, pid=os.getpid(), guarantee=settings.processing_guarantee.value)
+        try:
+            worker.run(connection)
+        except BaseException:
+            worker.abandon()
+            raise
+    finally:
+        stop_serving()
+        process.disarm()
+
+
+def kafka_broker(settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger) -> KafkaBroker:
+    """Return the Kafka of the settings, the pass-through properties judged.
+
+    Raises:
+        SettingsError: a property is owned by the worker, or has a value that librdkafka refuses.
+    """
+    return KafkaBroker(
+        client_properties(settings, environment, log),
+        topic_names(settings),
+        ClientIdentity(settings.consumer_group, settings.instance_id),
+        is_transactional=settings.processing_guarantee is Guarantee.EXACTLY_ONCE,
+        log=log,
+    )
+
+
+def client_properties(settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger) -> dict[str, str]:
+    """Return librdkafka's properties common to all clients, from the `KAFKA_*` variables.
+
+    Raises:
+        SettingsError: one is owned by the worker, or has a value that librdkafka refuses.
+    """
+    properties = kafka_properties(environment)
+    refuse_owned(properties)
+    unknown = unknown_properties(properties)
+    if unknown:
+        # Kubernetes injects KAFKA_PORT, images set KAFKA_HEAP_OPTS: no reason to refuse to start.
+        log.warning("kafka_variables_ignored", names=["KAFKA_" + name.replace(".", "_").upper() for name in unknown])
+    known = {name: value for name, value in properties.items() if name not in unknown}
+    return {**known, "bootstrap.servers": settings.kafka_bootstrap_servers or ""}
+
+
+def refuse_owned(properties: Mapping[str, str]) -> None:
+    """Refuse properties that the worker owns.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    owned = sorted(name for name in properties if is_owned(name))
+    if owned:
+        variables = ", ".join("KAFKA_" + name.replace(".", "_").upper() for name in owned)
+        raise SettingsError(f"{variables}: the worker owns this property, a guarantee depends on it; unset it")
+
+
+def topic_names(settings: Settings) -> TopicNames:
+    """Return the worker's topics."""
+    return TopicNames(settings.input_topic, settings.output_topic, settings.dead_letter_topic)
+
+
+def _connect(
+    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger
+) -> tuple[InputTopic, Connection]:
+    """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        connection: Connection | None = None
+        try:
+            topic = broker.check_topics()
+            connection = broker.connect(listener)
+            connection.settle()
+        except (RetryError, RebuildError) as error:
+            if connection is not None:
+                connection.discard()
+            if time.monotonic() > deadline:
+                raise BrokerError(f"no start within {_START_SECONDS:.0f} s: {error}") from error
+            log.warning("start_waits", reason=str(error))
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return topic, connection
+
+
+class _Relay:
+    """Passes rebalances on to a worker that is built later; nothing comes before the worker polls."""
+
+    def __init__(self) -> None:
+        self.target: Worker | None = None
+
+    def on_gained(self, partitions: Sequence[int]) -> None:
+        if self.target is not None:
+            self.target.on_gained(partitions)
+
+    def on_revoked(self, partitions: Sequence[int]) -> None:
+        if self.target is not None:
+            self.target.on_revoked(partitions)
+
+    def on_lost(self, partitions: Sequence[int]) -> None:
+        if self.target is not None:
+            self.target.on_lost(partitions)
+
+
+class _Process:
+    """This process's signals: the first asks it to finish within `SHUTDOWN_SECONDS`, the second ends it at once."""
+
+    def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
+        self._seconds = settings.shutdown_seconds
+        self._log = log
+        self._is_asked = False
+        self._timer: threading.Timer | None = None
+        self._worker: Worker | None = None
+
+    @property
+    def worker(self) -> Worker | None:
+        """The worker that a signal stops."""
+        return self._worker
+
+    @worker.setter
+    def worker(self, worker: Worker) -> None:
+        self._worker = worker
+        if self._is_asked:
+            worker.stop()
+
+    def take_signals(self) -> None:
+        """Install the handlers; they only set a flag, since a raising one loses the batch being fetched."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def disarm(self) -> None:
+        """Call off the time limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._is_asked:
+            os._exit(128 + number)
+        self._is_asked = True
+        self._timer = threading.Timer(self._seconds, self._give_up)
+        self._timer.daemon = True
+        self._timer.start()
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _give_up(self) -> None:
+        self._log.error("shutdown_timeout", seconds=self._seconds, reason="the stop took longer than SHUTDOWN_SECONDS")
+        os._exit(ExitCode.SHUTDOWN_TIMEOUT)
+
+
+def _hash_seed() -> str:
+    """Return the seed that this process runs under."""
+    return os.environ.get(hash_seed.VARIABLE, "random")

@@ -1,0 +1,159 @@
+"""Settings: from the environment, judged as a whole before anything starts."""
+
+from __future__ import annotations
+
+import re
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from consumer.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}").fullmatch
+_SECRET: Final = re.compile(r"password|secret|sasl\.jaas|\.key|_key|\.pem|token|credential").search
+
+
+class Guarantee(StrEnum):
+    """What a read_committed reader of the output may rely on."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class Scope(StrEnum):
+    """How far one model instance reaches."""
+
+    PARTITION = "partition"
+    STORE = "store"
+    ITEM = "item"
+
+
+class GapPolicy(StrEnum):
+    """What to do where the log no longer holds records that a replay needs."""
+
+    STOP = "stop"
+    ACCEPT = "accept"
+
+
+def _topic_name(value: str) -> str:
+    if not _TOPIC(value):
+        raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them")
+    return value
+
+
+Topic = Annotated[str, AfterValidator(_topic_name)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Settings(BaseSettings):
+    """The worker's settings by their environment variables, which are the field names in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, protected_namespaces=())
+
+    kafka_bootstrap_servers: str | None = Field(default=None, description="Brokers, as host:port,host:port.")
+    input_topic: Topic = Field(default="inventory.transactions", description="Stock transactions.")
+    output_topic: Topic = Field(default="inventory.stock-predictions", description="Predictions.")
+    dead_letter_topic: Topic = Field(default="inventory.transactions.dead-letters", description="Refused events.")
+    consumer_group: Name = Field(default="smart-inventory", description="The group; its offsets are the state's root.")
+    instance_id: Name = Field(default_factory=socket.gethostname, description="Unique per worker, stable over restarts.")
+    processing_guarantee: Guarantee = Field(default=Guarantee.EXACTLY_ONCE, description="exactly_once, at_least_once.")
+    commit_interval_ms: int = Field(default=200, ge=1, le=5_000, description="Longest age of a transaction.")
+    checkpoint_url: str = Field(default="file:checkpoints", description="Where checkpoints go: file:DIRECTORY.")
+    checkpoint_interval_seconds: float = Field(default=10, gt=0, description="Time between a partition's checkpoints.")
+    checkpoint_signing_key: SecretStr | None = Field(default=None, description="Not supported yet: refused by run.")
+    model: str = Field(default="linear", description="linear.")
+    model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
+    ml_model_path: str | None = Field(default=None, description="Not supported yet: refused by run.")
+    metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
+    transaction_max_records: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per transaction.")
+    seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
+    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Not in force yet.")
+    invalid_window_records: int = Field(default=1_000, ge=1, description="Not in force yet.")
+    max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity.")
+    max_clock_ahead_seconds: int = Field(default=86_400, ge=0, description="How far occurred_at may be ahead.")
+    checkpoint_keep: int = Field(default=3, ge=1, description="Checkpoints kept per partition.")
+    max_replay_records: int = Field(default=5_000_000, ge=1, description="Stop before a replay would be longer.")
+    on_gap: GapPolicy = Field(default=GapPolicy.STOP, description="stop; accept is not supported yet: refused by run.")
+    shutdown_seconds: float = Field(default=20, gt=0, description="Longest time that a stop may take.")
+
+    def checkpoint_directory(self) -> Path:
+        """Return the directory of `CHECKPOINT_URL`.
+
+        Raises:
+            SettingsError: another scheme than `file`.
+        """
+        scheme, colon, path = self.checkpoint_url.partition(":")
+        if scheme != "file" or not colon or not path:
+            raise SettingsError(
+                f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints"
+            )
+        return Path(unquote(path.removeprefix("//")))
+
+
+_WORKER_VARIABLES: Final = frozenset({"KAFKA_BOOTSTRAP_SERVERS"})
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: every setting that is wrong, each with what was expected and what came.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [_problem(dict(detail)) for detail in error.errors(include_url=False)]
+        raise SettingsError("; ".join(problems)) from None
+
+
+def refuse_unsupported(settings: Settings) -> None:
+    """Refuse what is in the contract but not built yet, rather than ignore it.
+
+    Raises:
+        SettingsError: such a setting is set.
+    """
+    if settings.kafka_bootstrap_servers is None:
+        raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
+    if settings.model != "linear":
+        raise SettingsError(f"MODEL={settings.model!r} is not supported by this version; expected linear")
+    if settings.checkpoint_signing_key is not None:
+        raise SettingsError("CHECKPOINT_SIGNING_KEY is not supported by this version; unset it")
+    if settings.ml_model_path is not None:
+        raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
+    if settings.on_gap is not GapPolicy.STOP:
+        raise SettingsError("ON_GAP=accept is not supported by this version; expected stop")
+    settings.checkpoint_directory()
+
+
+def kafka_properties(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return librdkafka's properties that the environment passes through: `KAFKA_X_Y` becomes `x.y`.
+
+    Whether librdkafka knows them is for the Kafka adapter to say; whether the worker owns them, too.
+    """
+    return {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for name, value in sorted(environment.items())
+        if name.startswith("KAFKA_") and name not in _WORKER_VARIABLES and value
+    }
+
+
+def redacted(name: str, value: object) -> str:
+    """Return a value fit to be shown: secrets hidden."""
+    if isinstance(value, SecretStr) or (_SECRET(name.lower()) and value is not None):
+        return "********"
+    return "" if value is None else str(value)
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    name = str(detail["loc"][0]).upper() if detail["loc"] else "settings"
+    expected = str(detail["msg"]).removeprefix("Value error, ")
+    shown = redacted(name, detail.get("input"))
+    return f"{name}={shown!r}: expected {expected[0].lower()}{expected[1:].removeprefix('nput should be ')}"

@@ -1,0 +1,442 @@
+"""The loop: poll, process, commit; and one recovery path for everything that can go wrong in between.
+
+The way of one record: `_turn` polls it, `_process` hands it to its partition's task and adds the output to the open
+Kafka transaction, `_commit` makes outputs, offset and checkpoint reference visible in one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from consumer.assignment import Assignment, Phase
+from consumer.broker import EndOfPartition, Position
+from consumer.checkpoint.writer import CheckpointWriter
+from consumer.checkpointing import Checkpointing
+from consumer.errors import (
+    AbortError,
+    FencedError,
+    LogGapError,
+    ModelError,
+    NameClashError,
+    RecoverableError,
+    RetryError,
+    SmartInventoryError,
+    StateError,
+)
+from consumer.learning.task import PartitionTask, Tally
+from consumer.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from consumer.assignment import Assigned
+    from consumer.broker import Broker, Connection
+    from consumer.checkpoint.envelope import Identity
+    from consumer.checkpoint.store import CheckpointStore
+    from consumer.health import Health
+    from consumer.learning.fingerprint import LearningSettings
+    from consumer.learning.model import Regressor
+    from consumer.record import Record
+    from consumer.metrics import Metrics
+    from consumer.settings import Settings
+
+_BATCH_RECORDS: Final = 2_000
+_POLL_SECONDS: Final = 0.1
+_FENCED_WITHIN_SECONDS: Final = 60.0
+_REBUILD_PAUSE_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+_CALL_SECONDS: Final = 1.0
+_END_CHECK_SECONDS: Final = 0.5
+_GAUGES_SECONDS: Final = 2.0
+
+
+class Worker:
+    """One worker: one consumer, one producer, one loop, one thread.
+
+    Args:
+        broker: Kafka, real or simulated.
+        store: where checkpoints go.
+        identity: whose state this is.
+        learning: the settings that predictions depend on.
+        model_factory: builds an untrained model.
+        settings: everything else.
+        health: what the loop says of itself.
+        partitions: how many the input topic has.
+        stop_at_end: leave once the group has committed up to where the input ended at the start.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 -- its collaborators, named
+        self,
+        *,
+        broker: Broker,
+        store: CheckpointStore,
+        identity: Identity,
+        learning: LearningSettings,
+        model_factory: Callable[[], Regressor],
+        settings: Settings,
+        health: Health,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        partitions: int,
+        stop_at_end: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._broker = broker
+        self._identity = identity
+        self._learning = learning
+        self._model_factory = model_factory
+        self._settings = settings
+        self._health = health
+        self._metrics = metrics
+        self._log = log
+        self._stop_at_end = stop_at_end
+        self._clock = clock
+        self._assignment = Assignment(
+            identity=identity,
+            store=store,
+            new_task=self._new_task,
+            keep=settings.checkpoint_keep,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+        )
+        self._checkpointing = Checkpointing(
+            assignment=self._assignment,
+            writer=CheckpointWriter(store, identity),
+            interval=settings.checkpoint_interval_seconds,
+            max_replay_records=settings.max_replay_records,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+        )
+        self._connection: Connection
+        self._transaction: Transaction
+        self._pending: SmartInventoryError | None = None  # noted inside a client's callback, raised after the poll
+        self._partitions = partitions
+        self._fenced_at: deque[float] = deque()
+        self._is_stopping = False
+        self._ends: dict[int, int] | None = None
+        self._end_check_at = 0.0
+        self._gauges_at = 0.0
+        self._committed_at = clock()
+        self._rebuilds = 0
+
+    # From start to end
+
+    def stop(self) -> None:
+        """Ask the loop to finish its transaction, checkpoint and leave; safe inside a signal handler."""
+        self._is_stopping = True
+
+    def run(self, connection: Connection | None = None) -> None:
+        """Run until told to stop, or until the end where `stop_at_end` says so.
+
+        Args:
+            connection: one built and settled ahead, with this worker as its listener, to save the time to join.
+
+        Raises:
+            StopError: only the operator can help.
+        """
+        is_settled = connection is not None
+        self._use(connection or self._broker.connect(self))
+        while True:
+            try:
+                if self._is_stopping and not is_settled:
+                    self.abandon()  # nothing is open and nothing can be committed
+                    return
+                if not is_settled:
+                    self._settle()
+                    is_settled = True
+                if self._is_stopping or self._has_reached_end():
+                    self._finish()
+                    return
+                self._turn()
+            except RecoverableError as error:
+                is_settled = self._recover(error)
+            except RetryError as error:
+                self._log.info("retry", reason=str(error))
+
+    def abandon(self) -> None:
+        """Throw the clients away, committing nothing: the next start finds what was committed."""
+        self._connection.discard()
+
+    def _finish(self) -> None:
+        """Checkpoint where everything stands and commit once more, so that the next start replays nothing."""
+        self._health.not_ready("stopping")
+        if not self._checkpointing.finish(self._settings.shutdown_seconds / 2):
+            self._log.error("stopped_without_checkpoint", reason="a checkpoint could not be written in time")
+        self._commit()
+        if not self._connection.close(self._settings.shutdown_seconds / 4):
+            self._log.warning("close_hangs", reason="the broker did not answer; leaving all the same")
+        self._log.info("stopped")
+
+    # One turn
+
+    def _turn(self) -> None:
+        self._health.beat()
+        started = self._clock()
+        polled = self._connection.poll(_BATCH_RECORDS, self._poll_seconds())
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            raise pending
+        processing = self._clock()
+        self._metrics.count("phase_seconds", processing - started, "poll")
+        if polled:
+            self._process(polled)
+            self._metrics.observe("batch_records", len(polled))
+            self._metrics.count("phase_seconds", self._clock() - processing, "process")
+        if not self._assignment.is_settled:
+            self._restore()
+        self._checkpointing.turn()
+        if self._is_commit_due():
+            self._commit()
+        if self._clock() >= self._gauges_at:
+            self._publish_gauges()
+
+    def _is_commit_due(self) -> bool:
+        """A transaction is due by its own bounds; without one, offsets and references wait no longer than it would."""
+        if self._transaction.is_open:
+            return self._transaction.is_due()
+        return self._clock() - self._committed_at >= self._settings.commit_interval_ms / 1000
+
+    def _poll_seconds(self) -> float:
+        if not self._transaction.is_open:
+            return _POLL_SECONDS
+        return max(0.0, min(_POLL_SECONDS, self._settings.commit_interval_ms / 1000 - self._transaction.age))
+
+    def _process(self, polled: Sequence[Record | EndOfPartition]) -> None:
+        running = self._assignment.running()
+        transaction = self._transaction
+        try:
+            for item in polled:
+                assigned = running.get(item.partition)
+                if assigned is None or item.offset < assigned.state.next_offset:
+                    continue  # fetched before its partition was dropped or restored
+                if assigned.phase is Phase.REPLAYING and not self._replay(assigned, item, running):
+                    continue
+                if isinstance(item, EndOfPartition):
+                    assigned.state.skip_to(item.offset)  # markers and aborted records take offsets too
+                    continue
+                transaction.add(item.partition, assigned.state.process(item))
+                assigned.last_timestamp_ms = item.timestamp_ms
+        except SmartInventoryError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"the model raised {type(error).__name__} at partition {item.partition}, offset {item.offset}: {error}; "
+                "the record is not committed. Mend the model or choose another"
+            ) from error
+        for assigned in running.values():
+            self._publish_tally(assigned)
+        self._metrics.gauge("last_processed_timestamp_seconds", time.time())
+
+    def _replay(self, assigned: Assigned, item: Record | EndOfPartition, running: dict[int, Assigned]) -> bool:
+        """Learn again what lies below the committed offset; tell whether `item` is still to be processed live."""
+        task = assigned.state
+        is_beyond = item.offset >= assigned.committed_offset
+        if not is_beyond:
+            if isinstance(item, EndOfPartition):
+                raise LogGapError(
+                    f"partition {item.partition} ends at offset {item.offset}, below the committed offset "
+                    f"{assigned.committed_offset}: the log has lost records, as after an unclean leader election"
+                )
+            task.process(item)  # what it would publish was published and committed before
+        if not is_beyond and task.next_offset < assigned.committed_offset:
+            return False
+        self._publish_tally(assigned)
+        if not self._assignment.has_replayed(assigned, self._connection):
+            del running[item.partition]  # a lower rung began, and what was fetched is not its next record
+            return False
+        return is_beyond
+
+    def _restore(self) -> None:
+        started = self._clock()
+        gained = self._assignment.in_phase(Phase.GAINED)
+        if any(assigned.partition >= self._partitions for assigned in gained):
+            self._partitions = self._broker.check_topics().partitions  # the topic has grown: do the outputs suffice?
+        self._assignment.restore_gained(self._connection)
+        self._metrics.count("phase_seconds", self._clock() - started, "restore")
+
+    def _commit(self) -> None:
+        """Commit what has advanced: outputs, offsets and references in one."""
+        advancing = self._assignment.to_commit()
+        if not advancing:
+            self._transaction.abort()  # what it covered was lost with its partitions
+            return
+        started = self._clock()
+        age = self._transaction.age
+        committing = []
+        for assigned in advancing:
+            reference = self._assignment.reference_of(assigned)
+            position = Position(assigned.partition, assigned.state.next_offset, reference.encode())
+            committing.append((assigned, reference, position))
+        self._transaction.commit([position for _, _, position in committing])
+
+        self._checkpointing.prune(self._assignment.confirm(committing))
+        for assigned in advancing:
+            if assigned.phase is Phase.FRESH:
+                self._assignment.start_fresh(assigned, self._connection)
+        self._rebuilds = 0
+        self._committed_at = self._clock()
+        self._metrics.count("transactions", 1, "committed")
+        self._metrics.count("phase_seconds", self._committed_at - started, "commit")
+        self._metrics.observe("transaction_seconds", age + self._committed_at - started)
+        now = time.time()
+        self._metrics.gauge("last_commit_timestamp_seconds", now)
+        for assigned in advancing:
+            if assigned.last_timestamp_ms is not None:
+                self._metrics.observe("record_e2e_seconds", max(0.0, now - assigned.last_timestamp_ms / 1000))
+                assigned.last_timestamp_ms = None
+
+    # Rebalances: called from within the connection's poll, where nothing may be raised
+
+    def on_gained(self, partitions: Sequence[int]) -> None:
+        """Take note; the restoring is done between polls."""
+        self._metrics.count("rebalances", len(partitions), "gained")
+        self._log.info("partitions_gained", partitions=list(partitions))
+        self._assignment.gain(partitions)
+
+    def on_revoked(self, partitions: Sequence[int]) -> None:
+        """Commit before the partitions go: what is not committed now, their next owner does again."""
+        self._metrics.count("rebalances", len(partitions), "revoked")
+        self._log.info("partitions_revoked", partitions=list(partitions))
+        try:
+            self._commit()
+        except SmartInventoryError as error:
+            self._pending = error
+        self._assignment.drop(partitions)
+
+    def on_lost(self, partitions: Sequence[int]) -> None:
+        """Give up the open transaction: it covers records that are another worker's now."""
+        self._metrics.count("rebalances", len(partitions), "lost")
+        self._log.warning("partitions_lost", partitions=list(partitions))
+        self._assignment.drop(partitions)
+        self._pending = AbortError("partitions were lost")
+
+    # Recovery
+
+    def _recover(self, error: RecoverableError) -> bool:
+        """Return to what is committed; tell whether the clients are settled.
+
+        An abort that the broker asked for keeps the clients. Everything else builds them anew, since what the broker
+        did, or will still do, with the open transaction is in doubt.
+        """
+        self._health.not_ready(f"recovering: {error}")
+        self._log.warning("recovering", kind=type(error).__name__, reason=str(error))
+        self._pending = None
+        if isinstance(error, AbortError):
+            try:
+                self._transaction.abort()
+                self._assignment.restart_all(self._connection)
+            except RecoverableError as worse:
+                error = worse
+            else:
+                self._metrics.count("transactions", 1, "aborted")
+                return True
+        if isinstance(error, FencedError):
+            self._note_fencing(error)
+        self._metrics.count("transactions", 1, "rebuilt")
+        self._metrics.count("clients_rebuilt")
+        self._connection.discard()
+        self._assignment.drop_all()
+        time.sleep(_REBUILD_PAUSE_SECONDS[min(self._rebuilds, len(_REBUILD_PAUSE_SECONDS) - 1)])
+        self._rebuilds += 1
+        self._health.beat()
+        self._use(self._broker.connect(self))
+        return False
+
+    def _note_fencing(self, error: FencedError) -> None:
+        now = self._clock()
+        while self._fenced_at and now - self._fenced_at[0] > _FENCED_WITHIN_SECONDS:
+            self._fenced_at.popleft()
+        self._fenced_at.append(now)
+        if len(self._fenced_at) > 1:
+            raise NameClashError(
+                f"fenced twice within a minute ({error}): another worker may run under "
+                f"INSTANCE_ID={self._settings.instance_id!r} in group {self._identity.group}; give each worker its own"
+            ) from error
+
+    def _settle(self) -> None:
+        """Fence and abort what an earlier client left, and see that the log is still the same log."""
+        self._health.beat()
+        self._connection.settle()
+        topic = self._broker.check_topics()
+        self._partitions = topic.partitions
+        if topic.topic_id != self._identity.topic_id:
+            raise StateError(
+                f"topic {self._identity.topic} was deleted and created anew while the worker ran (topic id "
+                f"{self._identity.topic_id}, now {topic.topic_id}): another log. Use a new CONSUMER_GROUP with a new "
+                "OUTPUT_TOPIC"
+            )
+
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        self._transaction = Transaction(
+            connection,
+            output_topic=self._settings.output_topic,
+            dead_letter_topic=self._settings.dead_letter_topic,
+            interval=self._settings.commit_interval_ms / 1000,
+            max_records=self._settings.transaction_max_records,
+            clock=self._clock,
+        )
+
+    # The end of the input
+
+    def _has_reached_end(self) -> bool:
+        """Tell whether the group, whoever in it, has committed up to where the input ended at the start."""
+        if not self._stop_at_end or self._clock() < self._end_check_at:
+            return False
+        self._end_check_at = self._clock() + _END_CHECK_SECONDS
+        if self._ends is None:
+            self._ends = {number: self._connection.log_range(number)[1] for number in range(self._partitions)}
+            self._log.info("will_stop_at_end", ends=self._ends)
+        own = {assigned.partition: assigned for assigned in self._assignment}
+        for number, end in self._ends.items():
+            if number in own:
+                if own[number].committed_offset < end:
+                    return False
+            else:
+                committed = self._connection.committed(number, _CALL_SECONDS)
+                if committed is None or committed.offset < end:
+                    return False
+        return True
+
+    # What others see
+
+    def _publish_tally(self, assigned: Assigned) -> None:
+        tally, assigned.state.tally = assigned.state.tally, Tally()
+        if assigned.phase is Phase.LIVE:
+            self._metrics.add_tally(tally)
+        else:
+            self._metrics.count("records_replayed", tally.predictions + tally.repeats + sum(tally.dead_letters.values()))
+
+    def _publish_gauges(self) -> None:
+        self._gauges_at = self._clock() + _GAUGES_SECONDS
+        live = self._assignment.in_phase(Phase.LIVE)
+        self._metrics.gauge("assigned_partitions", len(self._assignment))
+        self._metrics.gauge("live_partitions", len(live))
+        self._metrics.gauge("models", sum(assigned.state.model_count for assigned in live))
+        for assigned in live:
+            low, end = self._connection.log_range(assigned.partition, cached=True)
+            if end >= 0:
+                lag = end - max(assigned.committed_offset, low)
+                self._metrics.gauge("lag_records", max(0, lag), assigned.partition)
+        if self._assignment.is_settled:
+            self._health.ready()
+        elif not self._assignment.has_joined:
+            self._health.not_ready("joining the group")
+        else:
+            self._health.not_ready(f"{len(live)} of {len(self._assignment)} assigned partitions are restored")
+
+    def _new_task(self, partition: int, first_offset: int) -> PartitionTask:
+        return PartitionTask(
+            topic=self._identity.topic,
+            partition=partition,
+            first_offset=first_offset,
+            settings=self._learning,
+            model_id=self._identity.model_id,
+            model_factory=self._model_factory,
+        )

@@ -1,0 +1,303 @@
+"""The stock transaction: the input contract, version 1, and its decoder.
+
+The order of a decoder's refusals is part of the contract (a dead letter's reason is compared byte by byte): first
+JSON, then every field's own rule in the table's order, then the rules that look at several fields.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Final, Protocol
+
+import msgspec
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from schemas.dead_letter import EXPECTED, InvalidEvent, Reason
+
+MILLION: Final = 1_000_000
+MAX_LEVEL: Final = 1e9
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_2000_US: Final = 946_684_800 * MILLION
+
+_ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_NUMBER_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
+# The shape of RFC 3339, section 5.6; whether the day exists is for datetime to say.
+_TIME_PATTERN: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
+_RFC_3339: Final = re.compile(_TIME_PATTERN.removeprefix("^").removesuffix("$")).fullmatch
+
+TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
+BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
+KNOWN_TYPES: Final = TAKES_AWAY | BRINGS | {"adjustment", "count", "void"}
+
+
+def _identifier(max_length: int | None) -> GetPydanticSchema:
+    """Strip a string id and bound it; take an integer id as its digits. A boolean is no integer."""
+
+    def schema(_source: Any, _handler: Any) -> CoreSchema:  # noqa: ANN401 -- pydantic's own signature
+        text = core_schema.str_schema(
+            strict=True, strip_whitespace=True, min_length=1, max_length=max_length, pattern=_ID_PATTERN
+        )
+        digits = core_schema.no_info_after_validator_function(str, core_schema.int_schema(strict=True))
+        return core_schema.union_schema([text, core_schema.chain_schema([digits, text])], mode="left_to_right")
+
+    return GetPydanticSchema(schema)
+
+
+def _number(ge: float | None = None, le: float | None = None) -> GetPydanticSchema:
+    """Take a finite JSON number, or a string of plain decimal digits; nothing else is a number."""
+
+    def schema(_source: Any, _handler: Any) -> CoreSchema:  # noqa: ANN401 -- pydantic's own signature
+        number = core_schema.float_schema(strict=True, allow_inf_nan=False, ge=ge, le=le)
+        digits = core_schema.str_schema(strict=True, pattern=_NUMBER_PATTERN)
+        parsed = core_schema.chain_schema([digits, core_schema.float_schema(allow_inf_nan=False, ge=ge, le=le)])
+        return core_schema.union_schema([number, parsed], mode="left_to_right")
+
+    return GetPydanticSchema(schema)
+
+
+class InventoryTransaction(BaseModel):
+    """One stock transaction at one item, as a point-of-sale system reports it.
+
+    Types are strict: a boolean is no number, a number is no date. Unknown fields are ignored; of duplicate keys the
+    last counts. A number means the IEEE 754 double nearest to its text.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    transaction_id: Annotated[str, _identifier(128)] = Field(description="The receipt's or document's id.")
+    store_id: Annotated[str, _identifier(64)] = Field(description="With sku, the item.")
+    sku: Annotated[str, _identifier(64)] = Field(description="With store_id, the item.")
+    line_id: Annotated[str, _identifier(None)] | None = Field(
+        default=None, description="Tells lines of one receipt apart that have the same sku."
+    )
+    quantity: Annotated[float, _number()] | None = Field(
+        description="Signed, in units: below 0 leaves the shelf. Null only in a count."
+    )
+    transaction_type: Annotated[str, Field(strict=True)] | None = Field(
+        default=None, description="Null means a sale below 0, else a receipt. Unknown ones are kept and counted."
+    )
+    unit_cost: Annotated[float, _number(ge=0.0, le=1e6)] | None = Field(default=None, description="Cost of one unit.")
+    occurred_at: Annotated[str, Field(strict=True, pattern=_TIME_PATTERN)] = Field(
+        validation_alias=AliasChoices("occurred_at", "timestamp"),
+        description="RFC 3339 date-time with offset; `timestamp` is another name for it. Echoed as written.",
+    )
+    new_stock_level: Annotated[float, _number(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = Field(
+        default=None, description="Stock in units after this transaction; below 0 is oversold. Required in a count."
+    )
+    corrects: Annotated[str, _identifier(None)] | None = Field(
+        default=None, description="The transaction that a void or correction takes back."
+    )
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The contract's bounds that a retailer may set.
+
+    Attributes:
+        max_quantity: largest size of a quantity, in units.
+        max_clock_ahead_seconds: how far `occurred_at` may lie ahead of the record's Kafka timestamp.
+    """
+
+    max_quantity: float = 1e6
+    max_clock_ahead_seconds: int = 86_400
+
+
+class StockTransaction(Protocol):
+    """What features need of a stock transaction: `InventoryTransaction` and `Event` both have it."""
+
+    @property
+    def quantity(self) -> float | None:
+        """Signed quantity in units."""
+
+    @property
+    def unit_cost(self) -> float | None:
+        """Cost of one unit."""
+
+    @property
+    def occurred_at(self) -> str:
+        """RFC 3339 date-time with offset."""
+
+
+class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A valid stock transaction: the contract's fields in the table's order, then its exact values.
+
+    A plain struct, because it is built for every record: 0.3 µs against 1.7 µs for the pydantic model.
+
+    Attributes:
+        quantity_millionths: the signed quantity in millionths of a unit; a null quantity counts as 0.
+        level_millionths: the observed level in millionths of a unit, or None.
+        occurred_us: `occurred_at` as microseconds since 1970 UTC.
+    """
+
+    transaction_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    store_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    quantity: float | None
+    occurred_at: str
+    line_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    transaction_type: str | None = None
+    unit_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] | None = None
+    new_stock_level: Annotated[float, msgspec.Meta(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = None
+    corrects: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    # Not of the contract: `decode` sets all three, whatever an event of that field name brought.
+    quantity_millionths: int = 0
+    level_millionths: int | None = None
+    occurred_us: int = 0
+
+
+class Moment(msgspec.Struct, gc=False, frozen=True):
+    """An instant and its calendar day in its own offset.
+
+    Attributes:
+        us: microseconds since 1970 UTC.
+        day_of_week: Monday is 0.
+    """
+
+    us: int
+    day_of_week: int
+    month: int
+    year: int
+
+
+@lru_cache(maxsize=4096)  # the lines of one receipt share their time
+def parse_moment(text: str) -> Moment:
+    """Read an RFC 3339 date-time with an offset.
+
+    Digits beyond microseconds are cut off. A leap second (`:60`) is the first instant of the next minute, because
+    neither Kafka's timestamps nor Python's know it.
+
+    Raises:
+        ValueError: the text has not that form, or such a day or time does not exist.
+    """
+    if _RFC_3339(text) is None:
+        raise ValueError("not an RFC 3339 date-time with an offset")
+    text = text.upper()  # RFC 3339 allows a lower-case "t" and "z"
+    leap = text[17:19] == "60"
+    moment = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
+    if leap:
+        moment += timedelta(seconds=1)
+    delta = moment - _EPOCH
+    us = (delta.days * 86_400 + delta.seconds) * MILLION + delta.microseconds
+    return Moment(us, moment.weekday(), moment.month, moment.year)
+
+
+def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
+    """Decode a record's value into a valid event.
+
+    Args:
+        value: the record's value, None for a tombstone.
+        timestamp_ms: the record's Kafka timestamp in milliseconds; below 0 means that it has none, and the bound on
+            the future does not apply.
+        limits: the contract's bounds.
+
+    Raises:
+        InvalidEvent: the first rule of the contract that the event breaks.
+    """
+    if not value:
+        raise InvalidEvent(Reason.EMPTY_VALUE)
+    event = _decode_plain(value) or _decode_any(value)
+
+    quantity = event.quantity
+    if quantity is None:
+        if event.transaction_type != "count":
+            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
+        quantity_millionths = 0
+    else:
+        if not -limits.max_quantity <= quantity <= limits.max_quantity:
+            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
+        # Exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
+        # double nearest to the decimal text.
+        quantity_millionths = round(quantity * 1e6)
+        if quantity_millionths / MILLION != quantity:
+            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
+    event.quantity_millionths = quantity_millionths
+
+    try:
+        event.occurred_us = occurred_us = parse_moment(event.occurred_at).us
+    except (ValueError, OverflowError):
+        raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+
+    kind = event.transaction_type
+    level = event.new_stock_level
+    if level is None:
+        if kind == "count":
+            raise InvalidEvent(Reason.COUNT_WITHOUT_LEVEL)
+        level_millionths = None
+    else:
+        level_millionths = round(level * 1e6)
+        if level_millionths / MILLION != level:
+            raise InvalidEvent(Reason.INVALID_FIELD, "new_stock_level")
+    event.level_millionths = level_millionths
+
+    if (quantity_millionths > 0 and kind in TAKES_AWAY) or (quantity_millionths < 0 and kind in BRINGS):
+        raise InvalidEvent(Reason.SIGN_CONTRADICTS_TYPE)
+    if occurred_us < _YEAR_2000_US or (
+        timestamp_ms >= 0 and occurred_us > timestamp_ms * 1000 + limits.max_clock_ahead_seconds * MILLION
+    ):
+        raise InvalidEvent(Reason.OCCURRED_AT_OUT_OF_RANGE)
+    return event
+
+
+def _decode_plain(value: bytes) -> Event | None:
+    """Decode the plain form that nearly every event has, or return None and leave the verdict to pydantic.
+
+    It accepts a strict subset of the contract with equal values (a property test holds the two together): string ids
+    without white space, JSON numbers, no unknown fields, so that no byte goes unread.
+    """
+    try:
+        event = _msgspec_decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # ValidationError is a DecodeError
+        return None
+    ids = event.transaction_id + event.store_id + event.sku
+    if event.line_id is not None:
+        ids += event.line_id
+    if event.corrects is not None:
+        ids += event.corrects
+    if " " in ids or not ids.isprintable():
+        return None
+    return event
+
+
+def _decode_any(value: bytes) -> Event:
+    """Decode whatever the contract allows through pydantic, which also finds the reason of a refusal."""
+    try:
+        transaction = _pydantic_decode(value)
+    except ValidationError as error:
+        raise _first_field_error(error) from None
+    return Event(
+        transaction_id=transaction.transaction_id,
+        store_id=transaction.store_id,
+        sku=transaction.sku,
+        line_id=transaction.line_id,
+        quantity=transaction.quantity,
+        transaction_type=transaction.transaction_type,
+        unit_cost=transaction.unit_cost,
+        occurred_at=transaction.occurred_at,
+        new_stock_level=transaction.new_stock_level,
+        corrects=transaction.corrects,
+    )
+
+
+def _first_field_error(error: ValidationError) -> InvalidEvent:
+    """Turn pydantic's errors into the first refusal in the contract's table order."""
+    broken: dict[str, str] = {}
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        location = detail["loc"]
+        if not location:  # no JSON, or JSON that is no object
+            return InvalidEvent(Reason.NOT_JSON)
+        field = "occurred_at" if location[0] == "timestamp" else str(location[0])
+        broken.setdefault(field, detail["type"])
+    for field in EXPECTED:
+        if field in broken:
+            missing = broken[field] == "missing"
+            return InvalidEvent(Reason.MISSING_FIELD if missing else Reason.INVALID_FIELD, field)
+    raise AssertionError(f"pydantic refused a field that the contract does not have: {sorted(broken)}")
+
+
+_msgspec_decode: Final = msgspec.json.Decoder(Event).decode
+_pydantic_decode: Final = InventoryTransaction.__pydantic_validator__.validate_json
