@@ -37,12 +37,12 @@ def learning_settings(settings: Settings) -> LearningSettings:
 
 def build_worker(  # noqa: PLR0913 -- its parts, named
     settings: Settings,
+    *,
     broker: Broker,
     topic: InputTopic,
     health: Health,
     metrics: Metrics,
     log: FilteringBoundLogger,
-    *,
     hash_seed: str,
     stop_at_end: bool,
 ) -> Worker:

@@ -6,15 +6,15 @@ the referenced checkpoint, then a replay from the first offset ever learned. Wha
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from consumer.checkpoint.envelope import EnvelopeError, unseal
-from consumer.checkpoint.reference import Reference, ReferenceError, decode_reference
+from consumer.checkpoint.reference import Reference, UnreadableReferenceError, decode_reference
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.errors import LogGapError, RetryError, StateError
-from consumer.learning.task import PartitionTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from consumer.broker import Committed, Connection, Position
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.learning.task import PartitionTask
     from consumer.metrics import Metrics
 
 _FIRST_RETRY_SECONDS: Final = 0.25
@@ -200,7 +201,9 @@ class Assignment:
         found = (task.records_applied, task.chain.digest().hex())
         if found == (reference.records_applied, reference.chain):
             assigned.phase = Phase.LIVE
-            assigned.snapshot_at = self._clock()
+            # What was replayed is worth keeping at once: a worker that dies young again and again would otherwise
+            # replay a little more each time, for ever.
+            assigned.snapshot_at = -math.inf
             self._log.info("partition_live", partition=assigned.partition, offset=task.next_offset)
             return True
         if not assigned.is_from_checkpoint:
@@ -285,7 +288,7 @@ class Assignment:
         partition = assigned.partition
         try:
             reference = decode_reference(committed.metadata)
-        except ReferenceError as error:
+        except UnreadableReferenceError as error:
             raise StateError(
                 f"partition {partition} of group {self._identity.group}: {error}. Another tool has committed or reset "
                 "this offset, so which model belongs there is unknown. Use a new CONSUMER_GROUP with a new OUTPUT_TOPIC"
@@ -313,7 +316,12 @@ class Assignment:
         identity = self._identity
         compared = (
             ("topic id", reference.topic_id, identity.topic_id, "the topic was deleted and created anew"),
-            ("fingerprint", reference.fingerprint, identity.fingerprint, "the model or a setting it depends on changed"),
+            (
+                "fingerprint",
+                reference.fingerprint,
+                identity.fingerprint,
+                "the model or a setting it depends on changed",
+            ),
             ("hash seed", reference.hash_seed, identity.hash_seed, "the worker runs under another PYTHONHASHSEED"),
         )
         for what, committed, present, meaning in compared:
@@ -326,28 +334,34 @@ class Assignment:
 
     def _from_checkpoint(self, partition: int, reference: Reference, committed_offset: int) -> PartitionTask | None:
         """Load the referenced checkpoint; None, logged and counted, where it cannot be used."""
-        identity = self._identity
-        offset, digest = reference.checkpoint_offset, reference.checkpoint_digest
-        if offset is None or digest is None:
-            raise AssertionError("only called where the reference names a checkpoint")
-        name = CheckpointName(identity.group, identity.topic, partition, offset, digest)
         try:
-            data = self._store.read(name)
-            if data is None:
-                raise EnvelopeError(f"it is missing in the {self._store.where()}")
-            header, sections = unseal(data)
-            found = (header.digest, header.offset, header.partition, header.group, header.topic, header.topic_id)
-            expected = (digest, offset, partition, identity.group, identity.topic, identity.topic_id)
-            if found != expected or header.fingerprint != identity.fingerprint or offset > committed_offset:
-                raise EnvelopeError(f"it holds {found}; expected {expected}")
-            task = self._new_task(partition, reference.first_offset)
-            task.restore(sections)
-            if (task.next_offset, task.first_offset) != (offset, reference.first_offset):
-                raise EnvelopeError("its state stands at another offset than its header")
+            return self._load(partition, reference, committed_offset)
         except (EnvelopeError, StoreError) as error:
             self._metrics.restored("unusable_checkpoint")
-            self._log.error("checkpoint_unusable", partition=partition, offset=offset, reason=str(error))
+            self._log.error(
+                "checkpoint_unusable", partition=partition, offset=reference.checkpoint_offset, reason=str(error)
+            )
             return None
+
+    def _load(self, partition: int, reference: Reference, committed_offset: int) -> PartitionTask:
+        """Load the referenced checkpoint; every field of its header must be what was asked for."""
+        identity, offset, digest = self._identity, reference.checkpoint_offset, reference.checkpoint_digest
+        if offset is None or digest is None:
+            raise AssertionError("only called where the reference names a checkpoint")
+        if offset > committed_offset:
+            raise EnvelopeError(f"it stands at offset {offset}, above the committed offset {committed_offset}")
+        data = self._store.read(CheckpointName(identity.group, identity.topic, partition, offset, digest))
+        if data is None:
+            raise EnvelopeError(f"it is missing in the {self._store.where()}")
+        header, sections = unseal(data)
+        found = (header.digest, header.identity(), header.partition, header.offset)
+        expected = (digest, identity, partition, offset)
+        if found != expected:
+            raise EnvelopeError(f"it is another one than was asked for: expected {expected}; found {found}")
+        task = self._new_task(partition, reference.first_offset)
+        task.restore(sections)
+        if (task.next_offset, task.first_offset) != (offset, reference.first_offset):
+            raise EnvelopeError("its state stands at another offset than its header")
         return task
 
     def _replay_from_first(self, assigned: Assigned, reference: Reference, connection: Connection) -> None:

@@ -99,7 +99,9 @@ class Connection(Protocol):
     def begin(self) -> None:
         """Begin a transaction."""
 
-    def produce(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
+    def produce(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> None:
         """Send one record; waits where the client's queue is full."""
 
     def send_offsets(self, positions: Sequence[Position]) -> None:

@@ -138,6 +138,7 @@ def topics_create(
 
 @app.command(epilog="Example: smart-inventory simulate --source completejourney --limit 100000 --rate 5000")
 def simulate(  # noqa: PLR0913 -- one option each
+    *,
     source: Annotated[str, typer.Option(help="synthetic (a seeded shop) or completejourney (a real retail year).")] = (
         "synthetic"
     ),

@@ -39,61 +39,175 @@ class Metric(NamedTuple):
 
 
 METRICS: Final = (
-    Metric("build_info", "gauge", "Always 1; the labels say what runs.", "Two values after an upgrade: a worker was "
-           "left behind.", ("version", "model_id", "river", "python")),
-    Metric("records_consumed", "counter", "Records applied in live partitions.", "Flat while lag grows: the worker is "
-           "stuck; see /livez and the log."),
-    Metric("records_replayed", "counter", "Records learned again after a restart, nothing published.", "Growing for "
-           "minutes: checkpoints are old or missing; see checkpoint_failures."),
-    Metric("predictions_produced", "counter", "Predictions sent.", "Flat while records_consumed grows: everything is "
-           "refused or repeated; see dead_letters and records_skipped."),
-    Metric("records_skipped", "counter", "Records that publish nothing, by reason.", "A jump in repeats: a producer "
-           "sends again what it sent before.", ("reason",)),
-    Metric("dead_letters", "counter", "Events refused, by reason.", "Read the dead-letter topic's error.* headers and "
-           "tell the POS team.", ("reason",)),
-    Metric("late_events", "counter", "Events older than their item's last observed level.", "A shop delivers late or "
-           "out of order."),
-    Metric("unknown_types", "counter", "Events of a transaction_type that the contract does not know.", "Ask the POS "
-           "team what it means; its sign was not checked."),
-    Metric("events_learned", "counter", "Events that a model learned from.", "Flat: no levels are known; import the "
-           "opening stock."),
-    Metric("models", "gauge", "Model instances in memory.", "Grows with stores or items by MODEL_SCOPE; memory follows."),
-    Metric("record_e2e_seconds", "histogram", "Commit time minus Kafka timestamp of the last record of each partition "
-           "in a commit.", "High with lag: add partitions and workers. High without: producers' clocks are behind.",
-           buckets=_FRESHNESS),
-    Metric("phase_seconds", "counter", "Seconds of the loop by phase; poll includes waiting for records.", "Little poll "
-           "time means saturation; much commit time, a slow broker.", ("phase",)),
-    Metric("batch_records", "histogram", "Records that one poll returned.", "Always at the largest: the worker is behind.",
-           buckets=_COUNTS),
-    Metric("transactions", "counter", "Kafka transactions by outcome.", "Aborted or rebuilt ones repeating: see the "
-           "log's recovery lines and the broker.", ("outcome",)),
-    Metric("transaction_seconds", "histogram", "Age of a transaction when its commit returned.", "Near the transaction "
-           "time-out (10 s): lower TRANSACTION_MAX_RECORDS.", buckets=_SECONDS),
-    Metric("rebalances", "counter", "Partitions gained, revoked and lost.", "Storms: a worker restarts again and again, "
-           "or two share an INSTANCE_ID.", ("event",)),
+    Metric(
+        "build_info",
+        "gauge",
+        "Always 1; the labels say what runs.",
+        "Two values after an upgrade: a worker was left behind.",
+        ("version", "model_id", "river", "python"),
+    ),
+    Metric(
+        "records_consumed",
+        "counter",
+        "Records applied in live partitions.",
+        "Flat while lag grows: the worker is stuck; see /livez and the log.",
+    ),
+    Metric(
+        "records_replayed",
+        "counter",
+        "Records learned again after a restart, nothing published.",
+        "Growing for minutes: checkpoints are old or missing; see checkpoint_failures.",
+    ),
+    Metric(
+        "predictions_produced",
+        "counter",
+        "Predictions sent.",
+        "Flat while records_consumed grows: everything is refused or repeated; see dead_letters and records_skipped.",
+    ),
+    Metric(
+        "records_skipped",
+        "counter",
+        "Records that publish nothing, by reason.",
+        "A jump in repeats: a producer sends again what it sent before.",
+        ("reason",),
+    ),
+    Metric(
+        "dead_letters",
+        "counter",
+        "Events refused, by reason.",
+        "Read the dead-letter topic's error.* headers and tell the POS team.",
+        ("reason",),
+    ),
+    Metric(
+        "late_events",
+        "counter",
+        "Events older than their item's last observed level.",
+        "A shop delivers late or out of order.",
+    ),
+    Metric(
+        "unknown_types",
+        "counter",
+        "Events of a transaction_type that the contract does not know.",
+        "Ask the POS team what it means; its sign was not checked.",
+    ),
+    Metric(
+        "events_learned",
+        "counter",
+        "Events that a model learned from.",
+        "Flat: no levels are known; import the opening stock.",
+    ),
+    Metric(
+        "models", "gauge", "Model instances in memory.", "Grows with stores or items by MODEL_SCOPE; memory follows."
+    ),
+    Metric(
+        "record_e2e_seconds",
+        "histogram",
+        "Commit time minus Kafka timestamp of the last record of each partition in a commit.",
+        "High with lag: add partitions and workers. High without: producers' clocks are behind.",
+        buckets=_FRESHNESS,
+    ),
+    Metric(
+        "phase_seconds",
+        "counter",
+        "Seconds of the loop by phase; poll includes waiting for records.",
+        "Little poll time means saturation; much commit time, a slow broker.",
+        ("phase",),
+    ),
+    Metric(
+        "batch_records",
+        "histogram",
+        "Records that one poll returned.",
+        "Always at the largest: the worker is behind.",
+        buckets=_COUNTS,
+    ),
+    Metric(
+        "transactions",
+        "counter",
+        "Kafka transactions by outcome.",
+        "Aborted or rebuilt ones repeating: see the log's recovery lines and the broker.",
+        ("outcome",),
+    ),
+    Metric(
+        "transaction_seconds",
+        "histogram",
+        "Age of a transaction when its commit returned.",
+        "Near the transaction time-out (10 s): lower TRANSACTION_MAX_RECORDS.",
+        buckets=_SECONDS,
+    ),
+    Metric(
+        "rebalances",
+        "counter",
+        "Partitions gained, revoked and lost.",
+        "Storms: a worker restarts again and again, or two share an INSTANCE_ID.",
+        ("event",),
+    ),
     Metric("assigned_partitions", "gauge", "Partitions of this worker.", "0 on all workers: the group has not formed."),
-    Metric("live_partitions", "gauge", "Partitions restored and being processed.", "Below assigned_partitions for long: "
-           "a restore hangs or a replay is long; see /readyz."),
-    Metric("lag_records", "gauge", "Last stable offset minus committed offset.", "Growing: add workers, up to one per "
-           "partition.", ("partition",)),
-    Metric("last_processed_timestamp_seconds", "gauge", "When a record was last processed.", "Old while lag is above "
-           "0: stuck."),
-    Metric("last_commit_timestamp_seconds", "gauge", "When a commit last went through.", "Old while records come: see "
-           "transactions by outcome."),
-    Metric("checkpoint_bytes", "gauge", "Size of a partition's last checkpoint.", "Grows with items; watch the disk.",
-           ("partition",)),
+    Metric(
+        "live_partitions",
+        "gauge",
+        "Partitions restored and being processed.",
+        "Below assigned_partitions for long: a restore hangs or a replay is long; see /readyz.",
+    ),
+    Metric(
+        "lag_records",
+        "gauge",
+        "Last stable offset minus committed offset.",
+        "Growing: add workers, up to one per partition.",
+        ("partition",),
+    ),
+    Metric(
+        "last_processed_timestamp_seconds",
+        "gauge",
+        "When a record was last processed.",
+        "Old while lag is above 0: stuck.",
+    ),
+    Metric(
+        "last_commit_timestamp_seconds",
+        "gauge",
+        "When a commit last went through.",
+        "Old while records come: see transactions by outcome.",
+    ),
+    Metric(
+        "checkpoint_bytes",
+        "gauge",
+        "Size of a partition's last checkpoint.",
+        "Grows with items; watch the disk.",
+        ("partition",),
+    ),
     Metric("checkpoint_seconds", "histogram", "Time to seal and write a checkpoint.", "Slow disk.", buckets=_SECONDS),
-    Metric("checkpoint_failures", "counter", "Checkpoints that could not be written.", "Disk full or read-only; the "
-           "worker stops before the replay distance passes MAX_REPLAY_RECORDS."),
-    Metric("last_checkpoint_timestamp_seconds", "gauge", "When a checkpoint was last made durable.", "Old while records "
-           "come: see checkpoint_failures."),
-    Metric("replay_distance_records", "gauge", "Offsets that a restart would replay now.", "Near MAX_REPLAY_RECORDS: "
-           "checkpoints fail.", ("partition",)),
-    Metric("restores", "counter", "Partitions restored, by rung of the recovery ladder.", "unusable_checkpoint or "
-           "replay_from_first: a checkpoint was damaged or lost; see the log.", ("outcome",)),
-    Metric("clients_rebuilt", "counter", "Kafka clients thrown away and built anew.", "Repeating: broker or network "
-           "trouble; see the log's recovery lines."),
-)  # fmt: skip
+    Metric(
+        "checkpoint_failures",
+        "counter",
+        "Checkpoints that could not be written.",
+        "Disk full or read-only; the worker stops before the replay distance passes MAX_REPLAY_RECORDS.",
+    ),
+    Metric(
+        "last_checkpoint_timestamp_seconds",
+        "gauge",
+        "When a checkpoint was last made durable.",
+        "Old while records come: see checkpoint_failures.",
+    ),
+    Metric(
+        "replay_distance_records",
+        "gauge",
+        "Offsets that a restart would replay now.",
+        "Near MAX_REPLAY_RECORDS: checkpoints fail.",
+        ("partition",),
+    ),
+    Metric(
+        "restores",
+        "counter",
+        "Partitions restored, by rung of the recovery ladder.",
+        "unusable_checkpoint or replay_from_first: a checkpoint was damaged or lost; see the log.",
+        ("outcome",),
+    ),
+    Metric(
+        "clients_rebuilt",
+        "counter",
+        "Kafka clients thrown away and built anew.",
+        "Repeating: broker or network trouble; see the log's recovery lines.",
+    ),
+)
 """The table. Names are public: changing one is a breaking change."""
 
 PREFIX: Final = "smart_inventory_"

@@ -53,7 +53,17 @@ def run_worker(
             from consumer.assembly import build_worker  # noqa: PLC0415
 
             topic, connection = connecting.result()
-        worker = build_worker(settings, broker, topic, health, metrics, log, hash_seed=_hash_seed(), stop_at_end=stop_at_end)
+        worker = build_worker(
+            settings,
+            broker=broker,
+            topic=topic,
+            health=health,
+            metrics=metrics,
+            log=log,
+            hash_seed=_hash_seed(),
+            stop_at_end=stop_at_end,
+        )
+
         listener.target = worker
         process.worker = worker
         # What exists now stays: the collector need not walk it again and again.

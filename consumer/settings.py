@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     output_topic: Topic = Field(default="inventory.stock-predictions", description="Predictions.")
     dead_letter_topic: Topic = Field(default="inventory.transactions.dead-letters", description="Refused events.")
     consumer_group: Name = Field(default="smart-inventory", description="The group; its offsets are the state's root.")
-    instance_id: Name = Field(default_factory=socket.gethostname, description="Unique per worker, stable over restarts.")
+    instance_id: Name = Field(
+        default_factory=socket.gethostname, description="Unique per worker, stable over restarts."
+    )
     processing_guarantee: Guarantee = Field(default=Guarantee.EXACTLY_ONCE, description="exactly_once, at_least_once.")
     commit_interval_ms: int = Field(default=200, ge=1, le=5_000, description="Longest age of a transaction.")
     checkpoint_url: str = Field(default="file:checkpoints", description="Where checkpoints go: file:DIRECTORY.")

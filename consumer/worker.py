@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import Regressor
-    from consumer.record import Record
     from consumer.metrics import Metrics
+    from consumer.record import Record
     from consumer.settings import Settings
 
 _BATCH_RECORDS: Final = 2_000
@@ -226,8 +226,8 @@ class Worker:
             raise
         except Exception as error:
             raise ModelError(
-                f"the model raised {type(error).__name__} at partition {item.partition}, offset {item.offset}: {error}; "
-                "the record is not committed. Mend the model or choose another"
+                f"the model raised {type(error).__name__} at partition {item.partition}, offset {item.offset}: "
+                f"{error}; the record is not committed. Mend the model or choose another"
             ) from error
         for assigned in running.values():
             self._publish_tally(assigned)
@@ -411,7 +411,9 @@ class Worker:
         if assigned.phase is Phase.LIVE:
             self._metrics.add_tally(tally)
         else:
-            self._metrics.count("records_replayed", tally.predictions + tally.repeats + sum(tally.dead_letters.values()))
+            self._metrics.count(
+                "records_replayed", tally.predictions + tally.repeats + sum(tally.dead_letters.values())
+            )
 
     def _publish_gauges(self) -> None:
         self._gauges_at = self._clock() + _GAUGES_SECONDS

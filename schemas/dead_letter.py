@@ -35,14 +35,14 @@ MESSAGES: Final[dict[Reason, str]] = {
     Reason.MISSING_FIELD: "Field {field} is missing; it is required.",
     Reason.INVALID_FIELD: "Field {field} must be {expected}.",
     Reason.COUNT_WITHOUT_LEVEL: "A count must carry new_stock_level: it sets the level.",
-    Reason.SIGN_CONTRADICTS_TYPE: "The sign of quantity contradicts transaction_type: sale, waste and transfer_out take "
-    "stock away (at most 0); return, receipt and transfer_in bring it (at least 0).",
-    Reason.OCCURRED_AT_OUT_OF_RANGE: "Field occurred_at lies before the year 2000 or too far ahead of the record's own "
-    "Kafka timestamp.",
+    Reason.SIGN_CONTRADICTS_TYPE: "The sign of quantity contradicts transaction_type: sale, waste and transfer_out "
+    "take stock away (at most 0); return, receipt and transfer_in bring it (at least 0).",
+    Reason.OCCURRED_AT_OUT_OF_RANGE: "Field occurred_at lies before the year 2000 or too far ahead of the record's "
+    "own Kafka timestamp.",
     Reason.CONFLICTING_REPEAT: "An event of the same store_id, transaction_id, sku and line_id came before with other "
     "content.",
 }
-"""The text of `error.message` by reason; `{field}` and `{expected}` are filled from the contract, not from the event."""
+"""The text of `error.message` by reason; `{field}` and `{expected}` are filled from the contract, never the event."""
 
 EXPECTED: Final[dict[str, str]] = {
     "transaction_id": "a string of 1 to 128 characters without control characters, or an integer",

@@ -21,6 +21,7 @@ from schemas.dead_letter import EXPECTED, InvalidEvent, Reason
 MILLION: Final = 1_000_000
 MAX_LEVEL: Final = 1e9
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FRAME_BYTES: Final = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 _YEAR_2000_US: Final = 946_684_800 * MILLION
 
 _ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -29,7 +30,7 @@ _NUMBER_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
 _TIME_PATTERN: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-_RFC_3339: Final = re.compile(_TIME_PATTERN.removeprefix("^").removesuffix("$")).fullmatch
+_RFC_3339: Final = re.compile(r"[0-9-]{10}[Tt][0-9:]{8}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-5][0-9])").fullmatch
 
 TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
 BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
@@ -93,6 +94,7 @@ class InventoryTransaction(BaseModel):
     corrects: Annotated[str, _identifier(None)] | None = Field(
         default=None, description="The transaction that a void or correction takes back."
     )
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -177,10 +179,10 @@ def parse_moment(text: str) -> Moment:
     if _RFC_3339(text) is None:
         raise ValueError("not an RFC 3339 date-time with an offset")
     text = text.upper()  # RFC 3339 allows a lower-case "t" and "z"
-    leap = text[17:19] == "60"
-    moment = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
-    if leap:
-        moment += timedelta(seconds=1)
+    if text[17:19] == "60":
+        moment = datetime.fromisoformat(text[:17] + "59" + text[19:]).replace(microsecond=0) + timedelta(seconds=1)
+    else:
+        moment = datetime.fromisoformat(text)
     delta = moment - _EPOCH
     us = (delta.days * 86_400 + delta.seconds) * MILLION + delta.microseconds
     return Moment(us, moment.weekday(), moment.month, moment.year)
@@ -200,47 +202,55 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
     """
     if not value:
         raise InvalidEvent(Reason.EMPTY_VALUE)
+    if value[0] == 0:
+        value = value[_FRAME_BYTES:]  # framed for a Schema Registry
     event = _decode_plain(value) or _decode_any(value)
 
-    quantity = event.quantity
-    if quantity is None:
-        if event.transaction_type != "count":
-            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
-        quantity_millionths = 0
-    else:
-        if not -limits.max_quantity <= quantity <= limits.max_quantity:
-            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
-        # Exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
-        # double nearest to the decimal text.
-        quantity_millionths = round(quantity * 1e6)
-        if quantity_millionths / MILLION != quantity:
-            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
-    event.quantity_millionths = quantity_millionths
-
+    event.quantity_millionths = quantity = _quantity_millionths(event, limits.max_quantity)
     try:
         event.occurred_us = occurred_us = parse_moment(event.occurred_at).us
     except (ValueError, OverflowError):
         raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    event.level_millionths = _level_millionths(event)
 
     kind = event.transaction_type
-    level = event.new_stock_level
-    if level is None:
-        if kind == "count":
-            raise InvalidEvent(Reason.COUNT_WITHOUT_LEVEL)
-        level_millionths = None
-    else:
-        level_millionths = round(level * 1e6)
-        if level_millionths / MILLION != level:
-            raise InvalidEvent(Reason.INVALID_FIELD, "new_stock_level")
-    event.level_millionths = level_millionths
-
-    if (quantity_millionths > 0 and kind in TAKES_AWAY) or (quantity_millionths < 0 and kind in BRINGS):
+    if (quantity > 0 and kind in TAKES_AWAY) or (quantity < 0 and kind in BRINGS):
         raise InvalidEvent(Reason.SIGN_CONTRADICTS_TYPE)
     if occurred_us < _YEAR_2000_US or (
         timestamp_ms >= 0 and occurred_us > timestamp_ms * 1000 + limits.max_clock_ahead_seconds * MILLION
     ):
         raise InvalidEvent(Reason.OCCURRED_AT_OUT_OF_RANGE)
     return event
+
+
+# Both are exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
+# double nearest to the decimal text.
+
+
+def _quantity_millionths(event: Event, max_quantity: float) -> int:
+    quantity = event.quantity
+    if quantity is None:
+        if event.transaction_type != "count":
+            raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
+        return 0
+    if not -max_quantity <= quantity <= max_quantity:
+        raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
+    millionths = round(quantity * 1e6)
+    if millionths / MILLION != quantity:
+        raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
+    return millionths
+
+
+def _level_millionths(event: Event) -> int | None:
+    level = event.new_stock_level
+    if level is None:
+        if event.transaction_type == "count":
+            raise InvalidEvent(Reason.COUNT_WITHOUT_LEVEL)
+        return None
+    millionths = round(level * 1e6)
+    if millionths / MILLION != level:
+        raise InvalidEvent(Reason.INVALID_FIELD, "new_stock_level")
+    return millionths
 
 
 def _decode_plain(value: bytes) -> Event | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from consumer.checkpoint.store import CheckpointName, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint").fullmatch
 

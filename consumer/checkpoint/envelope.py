@@ -33,6 +33,17 @@ class Section(msgspec.Struct, frozen=True):
     length: int
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """Whose state a worker writes and accepts: it goes into each header and is compared at each restore."""
+
+    group: str
+    topic: str
+    topic_id: str
+    model_id: str
+    fingerprint: str
+    hash_seed: str
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a checkpoint says of itself; readable without unpickling anything.
 
@@ -57,16 +68,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     sections: list[Section]
     digest: str = ""
 
-
-class Identity(msgspec.Struct, frozen=True):
-    """Whose state a worker writes and accepts: it goes into each header and is compared at each restore."""
-
-    group: str
-    topic: str
-    topic_id: str
-    model_id: str
-    fingerprint: str
-    hash_seed: str
+    def identity(self) -> Identity:
+        """Return whose state this is."""
+        return Identity(self.group, self.topic, self.topic_id, self.model_id, self.fingerprint, self.hash_seed)
 
 
 def seal(identity: Identity, partition: int, offset: int, sections: dict[str, bytes]) -> tuple[Header, bytes]:

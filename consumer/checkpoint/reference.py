@@ -16,7 +16,7 @@ MAX_METADATA_BYTES: Final = 512
 _HEX: Final = re.compile(r"[0-9a-f]{16,64}").fullmatch
 
 
-class ReferenceError(ValueError):  # noqa: A001 -- the noun of this module; Python's own is about weak references
+class UnreadableReferenceError(ValueError):
     """An offset's metadata is not a reference that this software wrote."""
 
 
@@ -56,20 +56,20 @@ def decode_reference(metadata: str | None) -> Reference:
     """Read an offset's metadata.
 
     Raises:
-        ReferenceError: it is missing, or nothing that this software writes.
+        UnreadableReferenceError: it is missing, or nothing that this software writes.
     """
     if not metadata:
-        raise ReferenceError("the committed offset carries no metadata")
+        raise UnreadableReferenceError("the committed offset carries no metadata")
     if len(metadata) > MAX_METADATA_BYTES:
-        raise ReferenceError(f"the committed offset's metadata is longer than {MAX_METADATA_BYTES} bytes")
+        raise UnreadableReferenceError(f"the committed offset's metadata is longer than {MAX_METADATA_BYTES} bytes")
     try:
         fields: Any = msgspec.json.decode(metadata)
         written_as = fields.get("v") if isinstance(fields, dict) else None
         if written_as != REFERENCE_FORMAT:
-            raise ReferenceError(f"the metadata's format is {written_as!r}; expected {REFERENCE_FORMAT}")
+            raise UnreadableReferenceError(f"the metadata's format is {written_as!r}; expected {REFERENCE_FORMAT}")
         reference = msgspec.convert(fields, Reference)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise ReferenceError("the committed offset's metadata was not written by this software") from error
+        raise UnreadableReferenceError("the committed offset's metadata was not written by this software") from error
     _check(reference)
     return reference
 
@@ -81,9 +81,9 @@ def _check(reference: Reference) -> None:
         (digest is None) != has_offset
         and (digest is None or _HEX(digest))
         and _HEX(reference.chain)
-        and 0 <= reference.first_offset
-        and 0 <= reference.records_applied
+        and reference.first_offset >= 0
+        and reference.records_applied >= 0
         and (reference.checkpoint_offset is None or reference.checkpoint_offset >= reference.first_offset)
     )
     if not sound:
-        raise ReferenceError("the committed offset's metadata contradicts itself")
+        raise UnreadableReferenceError("the committed offset's metadata contradicts itself")

@@ -121,7 +121,9 @@ class KafkaConnection:
 
     def stop(self, partitions: Sequence[int]) -> None:
         """Unassign; what was fetched ahead of these is purged with it."""
-        stopping = [TopicPartition(self._input_topic, partition) for partition in partitions if partition in self._started]
+        stopping = [
+            TopicPartition(self._input_topic, partition) for partition in partitions if partition in self._started
+        ]
         self._started.difference_update(partitions)
         try:
             self._consumer.incremental_unassign(stopping)
@@ -161,7 +163,9 @@ class KafkaConnection:
         if self._is_transactional:
             self._transactional("begin_transaction", self._producer.begin_transaction)
 
-    def produce(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
+    def produce(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> None:
         """Queue one record; where the queue is full, serve the client until it drains."""
         try:
             self._produce(topic, partition, key, value, headers)
@@ -264,7 +268,7 @@ class KafkaConnection:
     def _quietly(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as exception:
+        except Exception as exception:  # noqa: BLE001 -- whatever it is, raised here it would lose the batch
             self._log.exception("rebalance_callback_failed")
             self._failure = RebuildError(f"a rebalance callback failed: {exception}")
 

@@ -6,7 +6,15 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from consumer.errors import AbortError, BrokerError, FencedError, RebuildError, RetryError, SmartInventoryError, TopicsError
+from consumer.errors import (
+    AbortError,
+    BrokerError,
+    FencedError,
+    RebuildError,
+    RetryError,
+    SmartInventoryError,
+    TopicsError,
+)
 
 _REFUSED: Final = frozenset(
     {

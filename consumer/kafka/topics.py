@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # re-exported without saying so
 
 from consumer.broker import InputTopic
 from consumer.errors import RetryError, TopicsError
@@ -14,7 +14,7 @@ from consumer.kafka.errors import error_of, is_refusal, of_call
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from confluent_kafka.admin import TopicDescription
+    from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined]  # likewise
 
 _SECONDS: Final = 15.0
 _INPUT_MESSAGE_BYTES: Final = 1_048_588  # Apache Kafka's own default for max.message.bytes
@@ -96,7 +96,9 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
                 ) from exception
             raise _unreachable(error) from exception
         except TimeoutError as exception:
-            raise RetryError(f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS") from exception
+            raise RetryError(
+                f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS"
+            ) from exception
     partitions = len(described[names.input].partitions)
     for name in (names.output, names.dead_letters):
         found = len(described[name].partitions)

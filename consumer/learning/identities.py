@@ -31,7 +31,9 @@ def digests(event: Event) -> tuple[bytes, bytes]:
     """
     line_id, unit_cost, level, corrects = event.line_id, event.unit_cost, event.level_millionths, event.corrects
     running = blake2b(
-        f"{event.transaction_id}\x1f{event.store_id}\x1f{event.sku}\x1f{_NULL if line_id is None else line_id}".encode(),
+        (
+            f"{event.transaction_id}\x1f{event.store_id}\x1f{event.sku}\x1f{_NULL if line_id is None else line_id}"
+        ).encode(),
         digest_size=_IDENTITY_BYTES,
     )
     identity = running.digest()

@@ -91,7 +91,7 @@ class Models:
         return model
 
     def snapshot(self) -> dict[str, tuple[Any, int]]:
-        """Return the state: scope key to (pipeline, events learned). It shares the live pipelines: pickle it at once."""
+        """Return the state: scope key to (pipeline, events learned). The pipelines are live: pickle it at once."""
         return {key: (model.pipeline, model.events_learned) for key, model in self._by_scope.items()}
 
     def restore(self, state: dict[str, tuple[Any, int]]) -> None:

@@ -1,0 +1,1 @@
+"""Measurements and demonstrations: what the README claims, each figure beside its bound."""

@@ -1,0 +1,1 @@
+"""One module a demonstration: `SEED` and `demonstrate(report, broker, directory)`."""

@@ -1,0 +1,46 @@
+"""`make show`: list the demonstrations, or run one against its bounds."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.figures import Report
+from tests.kafka import find_broker
+
+DEMONSTRATIONS = {
+    "bit-for-bit": "200,000 real transactions: every prediction equal to the bit to a plain River loop.",
+    "kill": "kill -9 at 30 random moments: what readers see is byte-identical to an undisturbed run.",
+    "rebalance": "Workers join, leave, freeze; the broker freezes: byte-identical.",
+    "throughput": "The worker, exactly once, against a bare River loop in the same run.",
+}
+
+
+def main() -> int:
+    """Run the demonstration named on the command line; without a name, list them."""
+    names = sys.argv[1:]
+    if not names:
+        for name, meaning in DEMONSTRATIONS.items():
+            print(f"  make show NAME={name:<12} {meaning}")
+        return 0
+    (name,) = names
+    if name not in DEMONSTRATIONS:
+        print(f"NAME={name}: expected one of {', '.join(DEMONSTRATIONS)}", file=sys.stderr)
+        return 2
+    demonstration = importlib.import_module(f"benchmarks.demonstrations.{name.replace('-', '_')}")
+    choice = find_broker()
+    if not choice.available:
+        print(f"NAME={name} needs a real broker: {choice}", file=sys.stderr)
+        return 2
+    report = Report(name, seed=demonstration.SEED)
+    with choice.start(heap_megabytes=1024) as broker, tempfile.TemporaryDirectory() as directory:
+        demonstration.demonstrate(report, broker, Path(directory))
+    report.show()
+    print(f"written: {report.write().relative_to(Path.cwd())}")
+    return 0 if report.is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The sender with a progress bar on a terminal; in a pipe it stays silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from consumer.simulate.sender import SendReport, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from consumer.simulate.events import ShopEvent
+
+
+def send_with_progress(
+    events: Iterable[ShopEvent], *, topic: str, config: Mapping[str, str], rate: float | None, expected: int | None
+) -> SendReport:
+    """Send the events, showing how many of `expected` have gone and the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("sending", total=expected)
+        return send(
+            events,
+            bootstrap_servers=config["bootstrap.servers"],
+            topic=topic,
+            config=config,
+            rate=rate,
+            on_progress=lambda sent: progress.update(task, completed=sent),
+        )

@@ -1,0 +1,620 @@
+"""The independent truth: what a worker must publish for the records of one input partition, to the byte.
+
+This is a second reading of the contract (``design.md``, "Contract, version 1"), written as one plain loop without
+Kafka, transactions, checkpoints or speed tricks. It shares no code with the worker, on purpose: a misreading that both
+inherited from a common module would never show up as a difference. For the same reason it decodes with the standard
+library's ``json`` and learns with unmodified River, whatever the worker does instead.
+
+Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``. Not covered: warm start, `too_large` (it needs the
+topic's size limit) and `broke_model`, at which the oracle raises instead of guessing. Within the contract's bounds
+``linear`` does not get there: its gradient is clipped at 1e12, so its weights stay finite however far they run away.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter, OrderedDict, defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
+
+import msgspec
+from river import compose, linear_model, preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+Headers: TypeAlias = "Sequence[tuple[str, bytes | None]]"
+InputRecord: TypeAlias = "tuple[int, int, bytes | None, bytes | None, Headers]"
+"""(offset, Kafka timestamp in ms or -1, key, value, headers); a named tuple of these types will do."""
+
+REASONS = (
+    "empty_value",
+    "not_json",
+    "missing_field",
+    "invalid_field",
+    "count_without_level",
+    "sign_contradicts_type",
+    "occurred_at_out_of_range",
+    "conflicting_repeat",
+)
+"""The reasons that the oracle can give; `messages` must have a template for each."""
+
+FIELDS = (
+    "transaction_id",
+    "store_id",
+    "sku",
+    "line_id",
+    "quantity",
+    "transaction_type",
+    "unit_cost",
+    "occurred_at",
+    "new_stock_level",
+    "corrects",
+)
+"""The contract's fields in table order; `field_expectations` must describe each."""
+
+MILLION = 1_000_000
+LEAST_PUBLISHED_DISCREPANCY = 500  # millionths: 0.0005, below which a difference is called none
+EARLIEST_INSTANT = 946_684_800 * MILLION  # 2000-01-01T00:00:00Z in microseconds since 1970
+MOST_DIGITS = 4_300  # Python refuses to convert longer integers; no contract field could hold one
+FRAME_BYTES = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
+
+LEAVES_THE_SHELF = frozenset({"sale", "waste", "transfer_out"})
+REACHES_THE_SHELF = frozenset({"return", "receipt", "transfer_in"})
+
+# Unicode's White_Space, spelt out: `str.strip()` would also take U+001C to U+001F, which Unicode (and Rust, hence
+# pydantic) does not count as white space; they are control characters and refused.
+WHITE_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f]")
+NUMBER_IN_A_STRING = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+DATE_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
+    r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))",
+)
+# Read from left to right each match is one whole escape, so that `\\ud800` (a backslash and text) is not mistaken for
+# a surrogate and a proper pair counts as one. Group 1 is a surrogate without its partner.
+ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+class Published(NamedTuple):
+    """One message that a worker publishes for the input record at `source_offset` of its partition."""
+
+    kind: Literal["prediction", "dead_letter"]
+    source_offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class InvalidEventError(Exception):
+    """The record breaks the contract; `reason` is the first broken rule, `field` the one it concerns, if any."""
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason, field)
+        self.reason = reason
+        self.field = field
+
+
+class UnforeseenModelError(Exception):
+    """The oracle's model left the finite numbers, where the contract wants an undo that the oracle does not model."""
+
+
+class Event(NamedTuple):
+    """A valid event with its defaults filled in.
+
+    Units: `quantity` as sent (null is 0.0), `*_millionths` in millionths of a unit, `instant` in microseconds since
+    1970 UTC; `local_date` is the calendar date in the event's own offset.
+    """
+
+    transaction_id: str
+    store_id: str
+    sku: str
+    line_id: str | None
+    quantity: float
+    quantity_millionths: int
+    transaction_type: str
+    unit_cost: float | None
+    occurred_at: str
+    instant: int
+    local_date: date
+    observed_millionths: int | None
+    corrects: str | None
+
+    def identity(self) -> Hashable:
+        """Return what makes two events the same one, sent twice."""
+        return self.store_id, self.transaction_id, self.sku, self.line_id
+
+    def content(self) -> Hashable:
+        """Return what the same event must repeat unchanged: the ten decoded contract fields."""
+        return (
+            self.transaction_id,
+            self.store_id,
+            self.sku,
+            self.line_id,
+            self.quantity_millionths,
+            self.transaction_type,
+            None if self.unit_cost is None else round(self.unit_cost * MILLION),
+            self.instant,
+            self.observed_millionths,
+            self.corrects,
+        )
+
+    def features(self) -> dict[str, float]:
+        """Return the base features in the contract's order, which River's sums depend on."""
+        return {
+            "quantity": abs(self.quantity),
+            "day_of_week": self.local_date.weekday(),
+            "month": self.local_date.month,
+            "year": self.local_date.year,
+            "is_sale": 1 if self.quantity < 0 else 0,
+            "unit_cost": self.unit_cost or 0.0,
+        }
+
+
+# --- decoding -------------------------------------------------------------------------------------------------------
+
+
+def _integer(digits: str) -> int | float:
+    """Convert a JSON integer; one too long for Python becomes infinite, which every contract field refuses."""
+    return int(digits) if len(digits) <= MOST_DIGITS else math.inf
+
+
+# The tokens NaN, Infinity and -Infinity become such floats: no field accepts them, unknown fields ignore them.
+_plain_decoder = json.JSONDecoder(parse_constant=float)
+_patient_decoder = json.JSONDecoder(parse_constant=float, parse_int=_integer)
+
+
+def _parse(text: str) -> object:
+    """Parse strict JSON; the slower decoder runs only where Python's limit on integer digits was hit."""
+    try:
+        return _plain_decoder.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _patient_decoder.decode(text)
+
+
+def _document(value: bytes | None) -> dict[str, Any]:
+    """Return the JSON object in a record's value, unwrapped from a Schema Registry's frame if it has one."""
+    if not value:
+        raise InvalidEventError("empty_value")
+    if value[0] == 0 and len(value) >= FRAME_BYTES:
+        value = value[FRAME_BYTES:]
+    try:
+        text = value.decode("utf-8")
+        document = _parse(text)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise InvalidEventError("not_json") from None
+    lone_surrogate = "\\u" in text and any(escape[1] for escape in ESCAPE.finditer(text))
+    if lone_surrogate or not isinstance(document, dict):
+        raise InvalidEventError("not_json")
+    return document
+
+
+def _invalid(field: str) -> NoReturn:
+    raise InvalidEventError("invalid_field", field)
+
+
+def _identifier(document: dict[str, Any], field: str, longest: float = math.inf) -> str:
+    value = document[field]
+    if isinstance(value, str):
+        text = value.strip(WHITE_SPACE)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    else:
+        _invalid(field)
+    if not 1 <= len(text) <= longest or CONTROL_CHARACTER.search(text):
+        _invalid(field)
+    return text
+
+
+def _required_identifier(document: dict[str, Any], field: str, longest: int) -> str:
+    if field not in document:
+        raise InvalidEventError("missing_field", field)
+    return _identifier(document, field, longest)
+
+
+def _optional_identifier(document: dict[str, Any], field: str) -> str | None:
+    return None if document.get(field) is None else _identifier(document, field)
+
+
+def _optional_number(
+    document: dict[str, Any], field: str, least: float = -math.inf, most: float = math.inf
+) -> float | None:
+    value = document.get(field)
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_text = isinstance(value, str) and NUMBER_IN_A_STRING.fullmatch(value) is not None
+    if not is_number and not is_text:
+        _invalid(field)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the doubles
+        _invalid(field)
+    if not math.isfinite(number) or not least <= number <= most:
+        _invalid(field)
+    return number
+
+
+def _quantity(document: dict[str, Any]) -> float | None:
+    if "quantity" not in document:
+        raise InvalidEventError("missing_field", "quantity")
+    return _optional_number(document, "quantity")
+
+
+def _transaction_type(document: dict[str, Any]) -> str | None:
+    value = document.get("transaction_type")
+    if value is None or isinstance(value, str):
+        return value
+    _invalid("transaction_type")
+
+
+def _occurred_at(document: dict[str, Any]) -> re.Match[str]:
+    """Return the match of the date-time's form; whether such a date exists is asked later, as the contract orders."""
+    name = "occurred_at" if "occurred_at" in document else "timestamp"
+    if name not in document:
+        raise InvalidEventError("missing_field", "occurred_at")
+    written = document[name]
+    match = DATE_TIME.fullmatch(written) if isinstance(written, str) else None
+    return match or _invalid("occurred_at")
+
+
+def _millionths(number: float, field: str) -> int:
+    """Return whole millionths, refusing a seventh decimal as far as the double shows one."""
+    whole = round(number * MILLION)
+    if whole / MILLION != number:
+        _invalid(field)
+    return whole
+
+
+def _instant(match: re.Match[str]) -> tuple[int, date]:
+    """Return the instant in microseconds since 1970 UTC, and the calendar date in the event's own offset.
+
+    Second 60 is the first instant of the next minute, its fraction dropped: a leap second's inside has no place on
+    the clock that the ledger orders by.
+    """
+    year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
+    sign, offset_hour, offset_minute = match[8], int(match[9] or 0), int(match[10] or 0)
+    microsecond = int((match[7] or "")[:6].ljust(6, "0"))
+    if offset_hour > 23 or offset_minute > 59:
+        _invalid("occurred_at")
+    try:
+        if second == 60:
+            local = datetime(year, month, day, hour, minute, tzinfo=UTC) + timedelta(minutes=1)
+        else:
+            local = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
+    except (ValueError, OverflowError):
+        _invalid("occurred_at")
+    offset = timedelta(hours=offset_hour, minutes=offset_minute)
+    since_1970 = local - datetime(1970, 1, 1, tzinfo=UTC) - (-offset if sign == "-" else offset)
+    return since_1970 // timedelta(microseconds=1), local.date()
+
+
+def decode(value: bytes | None, timestamp_ms: int, max_quantity: float, max_clock_ahead_seconds: float) -> Event:
+    """Return the event in a record's value.
+
+    Args:
+        value: The record's value.
+        timestamp_ms: Its Kafka timestamp; below 0 where it has none, and then no event is too far ahead.
+        max_quantity: The largest size of a quantity, in units.
+        max_clock_ahead_seconds: How far `occurred_at` may be ahead of the Kafka timestamp.
+
+    Raises:
+        InvalidEventError: With the first broken rule: each field's own rules in table order, then the rules between.
+    """
+    document = _document(value)
+    transaction_id = _required_identifier(document, "transaction_id", 128)
+    store_id = _required_identifier(document, "store_id", 64)
+    sku = _required_identifier(document, "sku", 64)
+    line_id = _optional_identifier(document, "line_id")
+    given_quantity = _quantity(document)
+    given_type = _transaction_type(document)
+    unit_cost = _optional_number(document, "unit_cost", 0.0, 1e6)
+    occurred_at = _occurred_at(document)
+    new_stock_level = _optional_number(document, "new_stock_level", -1e9, 1e9)
+    corrects = _optional_identifier(document, "corrects")
+
+    if given_quantity is None and given_type != "count":
+        _invalid("quantity")
+    quantity = given_quantity or 0.0
+    if abs(quantity) > max_quantity:
+        _invalid("quantity")
+    quantity_millionths = _millionths(quantity, "quantity")
+    instant, local_date = _instant(occurred_at)
+    observed_millionths = None if new_stock_level is None else _millionths(new_stock_level, "new_stock_level")
+    event = Event(
+        transaction_id=transaction_id,
+        store_id=store_id,
+        sku=sku,
+        line_id=line_id,
+        quantity=quantity,
+        quantity_millionths=quantity_millionths,
+        transaction_type=given_type if given_type is not None else "sale" if quantity < 0 else "receipt",
+        unit_cost=unit_cost,
+        occurred_at=occurred_at[0],
+        instant=instant,
+        local_date=local_date,
+        observed_millionths=observed_millionths,
+        corrects=corrects,
+    )
+    _check_between_fields(event)
+    latest = timestamp_ms * 1000 + round(max_clock_ahead_seconds * MILLION) if timestamp_ms >= 0 else math.inf
+    if not EARLIEST_INSTANT <= event.instant <= latest:
+        raise InvalidEventError("occurred_at_out_of_range", "occurred_at")
+    return event
+
+
+def _check_between_fields(event: Event) -> None:
+    if event.transaction_type == "count" and event.observed_millionths is None:
+        raise InvalidEventError("count_without_level", "new_stock_level")
+    if (event.transaction_type in LEAVES_THE_SHELF and event.quantity > 0) or (
+        event.transaction_type in REACHES_THE_SHELF and event.quantity < 0
+    ):
+        raise InvalidEventError("sign_contradicts_type", "quantity")
+
+
+# --- one partition --------------------------------------------------------------------------------------------------
+
+
+class LinearModel:
+    """The reference pipeline, and how many events it has learned from."""
+
+    __slots__ = ("learned", "pipeline")
+
+    def __init__(self) -> None:
+        self.learned = 0
+        self.pipeline = compose.Pipeline(
+            ("scale", preprocessing.StandardScaler()),
+            ("lin_reg", linear_model.LinearRegression()),
+        )
+
+    def predict(self, features: dict[str, float]) -> float | None:
+        """Return the predicted level, or None where it is no finite number."""
+        predicted = float(self.pipeline.predict_one(features))
+        return predicted if math.isfinite(predicted) else None
+
+    def learn(self, features: dict[str, float], level: float) -> None:
+        """Learn the level after an event.
+
+        Raises:
+            UnforeseenModelError: If a number in the model's state is no longer finite.
+        """
+        self.pipeline.learn_one(features, level)
+        self.learned += 1
+        scaler, regression = self.pipeline["scale"], self.pipeline["lin_reg"]
+        state = (regression.intercept, *regression.weights.values(), *scaler.means.values(), *scaler.vars.values())
+        if not all(map(math.isfinite, state)):
+            raise UnforeseenModelError(f"After {self.learned} events the state is {state}, from {features}, {level}.")
+
+
+@dataclass(kw_only=True)
+class PartitionOracle:
+    """One input partition, fed record by record in offset order.
+
+    `messages` maps each of `REASONS` to a template with ``{field}`` and ``{expected}``, `field_expectations` each of
+    `FIELDS` to what fills ``{expected}``; both are the contract's wording, not its logic, so the caller may take them
+    from the worker's schemas. Memory is bounded by `seen_ids` and by the number of items and models.
+    """
+
+    topic: str
+    partition: int
+    model_id: str
+    messages: Mapping[str, str]
+    field_expectations: Mapping[str, str]
+    max_quantity: float = 1e6
+    max_clock_ahead_seconds: float = 86_400
+    seen_ids: int = 100_000
+    scope: Literal["partition", "store", "item"] = "partition"
+
+    records: int = field(default=0, init=False)
+    predictions: int = field(default=0, init=False)
+    repeats: int = field(default=0, init=False)
+    dead_letters: Counter[str] = field(default_factory=Counter, init=False)
+    """Counts so far; dead letters by reason. `records` is the sum of the others."""
+
+    _last_offset: int = field(default=-1, init=False)
+    _seen: OrderedDict[Hashable, Hashable] = field(default_factory=OrderedDict, init=False)
+    _ledger: dict[tuple[str, str], tuple[int | None, int | None]] = field(default_factory=dict, init=False)
+    """Of each item the level in millionths, and the instant of the last observed one; None where unknown."""
+    _models: defaultdict[Hashable, LinearModel] = field(default_factory=lambda: defaultdict(LinearModel), init=False)
+
+    def __post_init__(self) -> None:
+        absent = (set(REASONS) - set(self.messages)) | (set(FIELDS) - set(self.field_expectations))
+        if absent:
+            raise ValueError(f"Expected a message for each reason and field, got none for {sorted(absent)}.")
+        if self.scope not in {"partition", "store", "item"}:
+            raise ValueError(f"Expected scope partition, store or item, got {self.scope!r}.")
+
+    def feed(self, record: InputRecord) -> Published | None:
+        """Return what a worker must publish for the next record; None for a repeat, which publishes nothing.
+
+        Raises:
+            ValueError: If the record's offset is not above the last one's: the truth is defined for the log's order.
+            UnforeseenModelError: If the model left the finite numbers.
+        """
+        offset, timestamp_ms, key, value, _ = record
+        if offset <= self._last_offset:
+            raise ValueError(f"Expected an offset above {self._last_offset}, got {offset}: feed in the log's order.")
+        self._last_offset = offset
+        self.records += 1
+        try:
+            event = decode(value, timestamp_ms, self.max_quantity, self.max_clock_ahead_seconds)
+            if self._is_repeat(event):
+                self.repeats += 1
+                return None
+        except InvalidEventError as invalid:
+            self.dead_letters[invalid.reason] += 1
+            return self._dead_letter(record, invalid)
+        self.predictions += 1
+        return Published("prediction", offset, key, self._predict_and_learn(event, offset), ())
+
+    def _is_repeat(self, event: Event) -> bool:
+        """Tell whether the event was seen before, and remember it if not."""
+        identity, content = event.identity(), event.content()
+        if identity in self._seen:
+            if self._seen[identity] != content:
+                raise InvalidEventError("conflicting_repeat")
+            return True
+        if self.seen_ids > 0:
+            if len(self._seen) >= self.seen_ids:
+                self._seen.popitem(last=False)
+            self._seen[identity] = content
+        return False
+
+    def _predict_and_learn(self, event: Event, offset: int) -> bytes:
+        item = event.store_id, event.sku
+        level_before, observed_at = self._ledger.get(item, (None, None))
+        observed = event.observed_millionths
+        is_late = observed_at is not None and event.instant < observed_at
+
+        expected = None if level_before is None else level_before + event.quantity_millionths
+        discrepancy = None
+        if not is_late and observed is not None and expected is not None:
+            discrepancy = observed - expected
+            if abs(discrepancy) < LEAST_PUBLISHED_DISCREPANCY:
+                discrepancy = 0
+
+        model = self._models[{"partition": None, "store": event.store_id, "item": item}[self.scope]]
+        features = event.features()
+        predicted = model.predict(features)
+        learned_before = model.learned
+        if not is_late:
+            level_after = expected if observed is None else observed
+            self._ledger[item] = level_after, observed_at if observed is None else event.instant
+            if level_after is not None:
+                model.learn(features, level_after / MILLION)
+        return msgspec.json.encode(
+            {
+                "transaction_id": event.transaction_id,
+                "store_id": event.store_id,
+                "sku": event.sku,
+                "line_id": event.line_id,
+                "occurred_at": event.occurred_at,
+                "level_before": _units(level_before),
+                "predicted_stock_level": predicted,
+                "observed_stock_level": _units(observed),
+                "discrepancy": _units(discrepancy),
+                "is_late": is_late,
+                "model_id": self.model_id,
+                "events_learned": learned_before,
+                "source_partition": self.partition,
+                "source_offset": offset,
+            },
+        )
+
+    def _dead_letter(self, record: InputRecord, invalid: InvalidEventError) -> Published:
+        offset, timestamp_ms, key, value, headers = record
+        template = self.messages[invalid.reason]
+        if invalid.field is None:
+            message = template.format()  # a placeholder here is a mistake in the template: let it raise
+        else:
+            message = template.format(field=invalid.field, expected=self.field_expectations[invalid.field])
+        added = {
+            "error.reason": invalid.reason,
+            "error.message": message,
+            "error.topic": self.topic,
+            "error.partition": str(self.partition),
+            "error.offset": str(offset),
+            "error.timestamp": str(timestamp_ms),
+            "error.attempts": str(_attempts_before(headers) + 1),
+        }
+        kept = [(name, content) for name, content in headers if not name.startswith("error.")]
+        return Published(
+            "dead_letter", offset, key, value, (*kept, *((name, text.encode()) for name, text in added.items()))
+        )
+
+
+def _units(millionths: int | None) -> float | None:
+    return None if millionths is None else millionths / MILLION
+
+
+def _attempts_before(headers: Headers) -> int:
+    """Return how often the record was tried before, as its last `error.attempts` header says; nonsense counts as 0."""
+    written = dict(headers).get("error.attempts")
+    return int(written) if written is not None and re.fullmatch(rb"[0-9]{1,6}", written) else 0
+
+
+# --- comparing ------------------------------------------------------------------------------------------------------
+
+
+def differences(expected: Sequence[Published], actual: Sequence[Published], limit: int = 5) -> list[str]:
+    """Return how `actual` differs from `expected`, in both directions; empty if and only if nothing does.
+
+    Messages are paired by source offset, so that one missing record is one difference and not a shift of all that
+    follow. Within each kind the order must be the expected one; between the kinds it is free, as they are read from
+    two topics. At most `limit` differences in order of offset, then one line with the number of the others.
+    """
+    counterparts: defaultdict[int, list[Published]] = defaultdict(list)
+    for message in actual:
+        counterparts[message.source_offset].append(message)
+    wanted: defaultdict[int, list[Published]] = defaultdict(list)
+    for message in expected:
+        wanted[message.source_offset].append(message)
+
+    found = (
+        text
+        for offset in sorted(wanted.keys() | counterparts.keys())
+        for text in _differences_at(offset, wanted.get(offset, []), counterparts.get(offset, []))
+    )
+    shown = list(islice(found, limit))
+    more = sum(1 for _ in found)
+    if not shown and not more:
+        shown.extend(_disorder(expected, actual))
+    return [*shown, f"and {more} more"] if more else shown
+
+
+def _differences_at(offset: int, wanted: list[Published], got: list[Published]) -> Iterator[str]:
+    for number in range(max(len(wanted), len(got))):
+        if number >= len(got):
+            yield f"offset {offset}: missing {_shown(wanted[number])}"
+        elif number >= len(wanted):
+            yield f"offset {offset}: {'repeated' if wanted else 'unexpected'} {_shown(got[number])}"
+        elif wanted[number] != got[number]:
+            yield f"offset {offset}: {_first_difference(wanted[number], got[number])}"
+
+
+def _shown(message: Published) -> str:
+    return f"{message.kind} key={message.key!r} value={message.value!r} headers={message.headers!r}"
+
+
+def _first_difference(wanted: Published, got: Published) -> str:
+    if wanted.kind != got.kind:
+        return f"expected a {_shown(wanted)}, got a {_shown(got)}"
+    for part, left, right in (("key", wanted.key, got.key), ("value", wanted.value, got.value)):
+        if left != right:
+            return f"{wanted.kind} {part} {_first_byte(left, right)}"
+    for number, (left_header, right_header) in enumerate(zip(wanted.headers, got.headers, strict=False)):
+        if left_header != right_header:
+            return f"{wanted.kind} header {number}: expected {left_header!r}, got {right_header!r}"
+    return f"{wanted.kind} headers: expected {wanted.headers!r}, got {got.headers!r}"
+
+
+def _first_byte(left: bytes | None, right: bytes | None) -> str:
+    if left is None or right is None:
+        return f"expected {left!r}, got {right!r}"
+    shorter = min(len(left), len(right))
+    place = next((index for index in range(shorter) if left[index] != right[index]), shorter)
+    start = max(0, place - 40)
+    return f"differs from byte {place}: expected ...{left[start : place + 40]!r}, got ...{right[start : place + 40]!r}"
+
+
+def _disorder(expected: Sequence[Published], actual: Sequence[Published]) -> Iterator[str]:
+    for kind in ("prediction", "dead_letter"):
+        wanted = [message.source_offset for message in expected if message.kind == kind]
+        got = [message.source_offset for message in actual if message.kind == kind]
+        for place, (left, right) in enumerate(zip(wanted, got, strict=True)):
+            if left != right:
+                yield f"order of kind {kind}: expected offset {left} at place {place}, got {right}"
+                break

@@ -1,0 +1,266 @@
+"""A stage for the real thing: topics of its own, real worker processes, and the independent truth to hold them to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
+from consumer.learning.fingerprint import fingerprint
+from consumer.simulate.sender import send
+from schemas.dead_letter import EXPECTED, MESSAGES
+from tests.kafka import create_topics, read_all, unique, wait_until
+from tests.oracle import PartitionOracle, Published, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from confluent_kafka import Message
+
+    from consumer.learning.fingerprint import LearningSettings
+    from consumer.simulate.events import ShopEvent
+    from consumer.simulate.sender import SendReport
+
+ROOT = Path(__file__).parent.parent
+
+
+class Truth(NamedTuple):
+    """What the independent loop says of an input topic.
+
+    Attributes:
+        published: by partition, what must be published, in offset order.
+        counts: records, predictions, dead letters and repeats.
+        reasons: dead letters by reason.
+    """
+
+    published: dict[int, list[Published]]
+    counts: dict[str, int]
+    reasons: dict[str, int]
+
+
+class WorkerProcess:
+    """One `smart-inventory run` process, its log in a file."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
+        self.log = log
+        self._from = log.stat().st_size if log.exists() else 0  # earlier workers of this name logged there too
+        self.started_at = time.monotonic()
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "consumer", "run", *arguments],
+                env={**os.environ, **environment},
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Return its log lines, only those of one event if `name` is given."""
+        lines = (_json(line) for line in self.log.read_bytes()[self._from :].splitlines())
+        return [line for line in lines if line and (name is None or line.get("event") == name)]
+
+    def wait(self, seconds: float = 60) -> int:
+        """Wait for its end and return the exit code."""
+        return self.process.wait(seconds)
+
+    def terminate(self, seconds: float = 30) -> int:
+        """Ask it to finish and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def freeze(self) -> None:
+        """Stop it with SIGSTOP."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+def _json(line: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+class Stage:
+    """Topics, a group and a checkpoint directory that nobody else uses."""
+
+    def __init__(self, bootstrap_servers: str, directory: Path, *, partitions: int, prefix: str = "stage") -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.directory = directory
+        self.partitions = partitions
+        self._prefix = prefix
+        self.input = unique(f"{prefix}-in")
+        # Event times lie in the past: under the default retention the broker would delete them within minutes.
+        create_topics(bootstrap_servers, {self.input: partitions}, {"retention.ms": "-1"})
+        self.group, self.output, self.dead_letters = "", "", ""
+        self.renew_group()
+
+    def renew_group(self) -> None:
+        """Take a new group with new output topics, as an operator does to read the input from its beginning."""
+        self.group = unique(f"{self._prefix}-group")
+        self.output, self.dead_letters = (unique(f"{self._prefix}-{end}") for end in ("out", "dead"))
+        create_topics(
+            self.bootstrap_servers,
+            {self.output: self.partitions, self.dead_letters: self.partitions},
+            {"retention.ms": "-1", "max.message.bytes": "1200000"},
+        )
+
+    def environment(self, instance: str = "worker-0", **settings: str) -> dict[str, str]:
+        """Return a worker's environment."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "INPUT_TOPIC": self.input,
+            "OUTPUT_TOPIC": self.output,
+            "DEAD_LETTER_TOPIC": self.dead_letters,
+            "CONSUMER_GROUP": self.group,
+            "INSTANCE_ID": instance,
+            "CHECKPOINT_URL": f"file:{self.directory / 'checkpoints'}",
+            "METRICS_PORT": "0",
+            **settings,
+        }
+
+    def worker(self, instance: str = "worker-0", *arguments: str, **settings: str) -> WorkerProcess:
+        """Start a worker."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return WorkerProcess(self.environment(instance, **settings), self.directory / f"{instance}.log", *arguments)
+
+    def run_to_end(self, instance: str = "worker-0", seconds: float = 120, **settings: str) -> WorkerProcess:
+        """Run a worker until it has done what is there, and check that it ended well."""
+        worker = self.worker(instance, "--stop-at-end", **settings)
+        code = worker.wait(seconds)
+        if code != 0:
+            raise AssertionError(f"the worker ended with {code}: {worker.log.read_text()[-3000:]}")
+        return worker
+
+    def send(self, events: Iterable[ShopEvent], *, rate: float | None = None) -> SendReport:
+        """Write events to the input topic."""
+        return send(events, bootstrap_servers=self.bootstrap_servers, topic=self.input, config={}, rate=rate)
+
+    def committed(self) -> dict[int, TopicPartition]:
+        """Return the group's committed offsets with their metadata."""
+        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.group})
+        try:
+            asked = [TopicPartition(self.input, number) for number in range(self.partitions)]
+            return {answer.partition: answer for answer in reader.committed(asked, timeout=30)}
+        finally:
+            reader.close()
+
+    def wait_until_done(self, seconds: float) -> None:
+        """Wait until the group has committed up to the present end of the input."""
+        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": unique("ends")})
+        try:
+            ends = {
+                number: reader.get_watermark_offsets(TopicPartition(self.input, number), timeout=30)[1]
+                for number in range(self.partitions)
+            }
+        finally:
+            reader.close()
+        wait_until(
+            lambda: all(answer.offset >= ends[number] for number, answer in self.committed().items()),
+            seconds,
+            f"the group to reach {ends}",
+        )
+
+    def truth(self, learning: LearningSettings, *, seconds: float = 120) -> Truth:
+        """Feed the input, read back from the broker, to the independent loop."""
+        records = read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
+        model_id = fingerprint(learning).model_id
+        published: dict[int, list[Published]] = {}
+        counts: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for partition, messages in records.items():
+            oracle = PartitionOracle(
+                topic=self.input,
+                partition=partition,
+                model_id=model_id,
+                messages={reason.value: text for reason, text in MESSAGES.items()},
+                field_expectations=EXPECTED,
+                max_quantity=learning.limits.max_quantity,
+                max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
+                seen_ids=learning.seen_ids,
+                scope=learning.scope.value,
+            )
+            fed = (oracle.feed(_input(message)) for message in messages)
+            published[partition] = [message for message in fed if message is not None]
+            counts.update(
+                records=oracle.records,
+                predictions=oracle.predictions,
+                repeats=oracle.repeats,
+                dead_letters=sum(oracle.dead_letters.values()),
+            )
+            reasons.update(oracle.dead_letters)
+        return Truth(published, dict(counts), dict(reasons))
+
+    def published(self, *, seconds: float = 120) -> dict[int, list[Published]]:
+        """Read back what a read_committed reader sees, predictions and dead letters merged by source offset."""
+        predictions = read_all(self.bootstrap_servers, self.output, deadline_seconds=seconds)
+        dead_letters = read_all(self.bootstrap_servers, self.dead_letters, deadline_seconds=seconds)
+        return {
+            partition: [_prediction(message) for message in predictions[partition]]
+            + [_dead_letter(message) for message in dead_letters[partition]]
+            for partition in range(self.partitions)
+        }
+
+    def differences(self, truth: Truth) -> list[str]:
+        """Compare what was published with the truth, in both directions."""
+        actual = self.published()
+        return [
+            f"partition {partition}: {text}"
+            for partition, expected in truth.published.items()
+            for text in differences(expected, actual[partition])
+        ]
+
+
+def _input(message: Message) -> tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
+    return (
+        _known(message.offset()),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        list(message.headers() or []),  # type: ignore[arg-type]  # a list of pairs on a fetched message
+    )
+
+
+def _prediction(message: Message) -> Published:
+    value = message.value()
+    offset = msgspec.json.decode(value or b"")["source_offset"]
+    return Published("prediction", offset, message.key(), value, tuple(message.headers() or ()))  # type: ignore[arg-type]
+
+
+def _dead_letter(message: Message) -> Published:
+    headers: tuple[tuple[str, bytes | None], ...] = tuple(message.headers() or ())  # type: ignore[arg-type]
+    offset = int(dict(headers)["error.offset"] or b"")
+    return Published("dead_letter", offset, message.key(), message.value(), headers)
+
+
+def _known(offset: int | None) -> int:
+    if offset is None:
+        raise AssertionError("a fetched message has an offset")
+    return offset
