@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from consumer.checkpoint.store import CheckpointStore
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.model import Regressor
+    from consumer.learning.regressor import Regressor
     from consumer.metrics import Metrics
     from consumer.record import Record
     from consumer.settings import Settings
@@ -213,14 +213,17 @@ class Worker:
         try:
             for item in polled:
                 assigned = running.get(item.partition)
-                if assigned is None or item.offset < assigned.state.next_offset:
-                    continue  # fetched before its partition was dropped or restored
+                if assigned is None:
+                    continue  # fetched before its partition was dropped
+                task = assigned.state
+                if item.offset < task.next_offset:
+                    continue  # fetched before its partition was restored
                 if assigned.phase is Phase.REPLAYING and not self._replay(assigned, item, running):
                     continue
                 if isinstance(item, EndOfPartition):
-                    assigned.state.skip_to(item.offset)  # markers and aborted records take offsets too
+                    task.skip_to(item.offset)  # markers and aborted records take offsets too
                     continue
-                transaction.add(item.partition, assigned.state.process(item))
+                transaction.add(item.partition, task.process(item))
                 assigned.last_timestamp_ms = item.timestamp_ms
         except SmartInventoryError:
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from consumer.learning.model import Regressor
+    from consumer.learning.regressor import Regressor
 
 
 def save_model(model: Regressor, path: str | os.PathLike[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from river import compose, linear_model, preprocessing
 
@@ -13,18 +13,8 @@ from consumer.learning.step import prequential_step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumer.learning.features import Features
+    from consumer.learning.regressor import Regressor
     from schemas.transaction import StockTransaction
-
-
-class Regressor(Protocol):
-    """What a model must do: River's two verbs. It must be picklable."""
-
-    def predict_one(self, x: Features) -> float:
-        """Return the predicted level, in units, without learning."""
-
-    def learn_one(self, x: Features, y: float) -> None:
-        """Learn that the features `x` led to the level `y`, in units."""
 
 
 class ModelScope(StrEnum):
@@ -55,15 +45,16 @@ class ScopedModel:
     Attributes:
         pipeline: the River model itself, which is what a checkpoint keeps.
         events_learned: how many events it has learned from.
-        step: predict, then learn where a level is given (see `consumer.learning.step`).
+        run: predict, then learn where a level is given (see `consumer.learning.step`).
+        flush: bring `pipeline` up to date, before it is read or pickled.
     """
 
-    __slots__ = ("events_learned", "pipeline", "step")
+    __slots__ = ("events_learned", "flush", "pipeline", "run")
 
     def __init__(self, pipeline: Regressor, events_learned: int = 0) -> None:
         self.pipeline = pipeline
         self.events_learned = events_learned
-        self.step = prequential_step(pipeline)
+        self.run, self.flush = prequential_step(pipeline)
 
 
 class Models:
@@ -92,6 +83,8 @@ class Models:
 
     def snapshot(self) -> dict[str, tuple[Any, int]]:
         """Return the state: scope key to (pipeline, events learned). The pipelines are live: pickle it at once."""
+        for model in self._by_scope.values():
+            model.flush()
         return {key: (model.pipeline, model.events_learned) for key, model in self._by_scope.items()}
 
     def restore(self, state: dict[str, tuple[Any, int]]) -> None:

@@ -1,76 +1,155 @@
 """The prequential step: predict for an event, then learn from it.
 
-Any model can do it with its own two verbs. For exactly the `linear` pipeline the step walks the scaler's running
-moments once instead of three times: the same operations on the same River objects in the same order, hence the same
-bits (a test compares them), at about two thirds of the time.
+Any model can do it with its own two verbs. For exactly the `linear` pipeline straight-line code does the same
+arithmetic in the same order, hence to the same bits (tests compare them), in a fifth of the time; see
+docs/decisions/0004-straight-line-step.md.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from river import compose, linear_model, preprocessing
+from river import compose, linear_model, optim, preprocessing
+
+from consumer.learning.features import FEATURE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumer.learning.features import Features
-    from consumer.learning.model import Regressor
+    from consumer.learning.regressor import Regressor
 
 
-def prequential_step(model: Regressor) -> Callable[[Features, float | None], float]:
-    """Return a function of (features, level) that predicts and, where `level` is not None, then learns it."""
-    if _is_linear(model):
-        return _linear_step(model)
-    return _plain_step(model)
+class Step(NamedTuple):
+    """How one model predicts and learns.
+
+    Attributes:
+        run: of (features, level): predict, and where `level` is not None, learn it; return the prediction.
+        flush: bring the model object itself up to date, before it is read or pickled.
+    """
+
+    run: Callable[[Features, float | None], float]
+    flush: Callable[[], None]
 
 
-def _is_linear(model: Any) -> bool:  # noqa: ANN401 -- whatever a checkpoint or a user brings
-    """Recognise the reference pipeline: exactly these classes, the scaler neither windowed nor without variance."""
-    if type(model) is not compose.Pipeline or list(model.steps) != ["scale", "lin_reg"]:
-        return False
-    scaler, regression = model["scale"], model["lin_reg"]
-    return (
-        type(scaler) is preprocessing.StandardScaler
-        and scaler.with_std
-        and scaler.window_size is None
-        and type(regression) is linear_model.LinearRegression
-    )
+def prequential_step(model: Regressor) -> Step:
+    """Return the fastest step that there is for this model."""
+    return _straight_line_step(model) if _is_linear(model) else _plain_step(model)
 
 
-def _plain_step(model: Regressor) -> Callable[[Features, float | None], float]:
+def _plain_step(model: Regressor) -> Step:
     predict_one, learn_one = model.predict_one, model.learn_one
 
-    def step(features: Features, level: float | None) -> float:
+    def run(features: Features, level: float | None) -> float:
         predicted = predict_one(features)
         if level is not None:
             learn_one(features, level)
         return predicted
 
-    return step
+    def flush() -> None:
+        """Do nothing: the model learned by itself."""
+
+    return Step(run, flush)
 
 
-def _linear_step(model: Any) -> Callable[[Features, float | None], float]:  # noqa: ANN401 -- a River pipeline, untyped
+def _is_linear(model: Any) -> bool:  # noqa: ANN401 -- whatever a checkpoint or a user brings
+    """Recognise the reference pipeline: exactly its classes and kinds of parameters, its features or none yet."""
+    if type(model) is not compose.Pipeline or list(model.steps) != ["scale", "lin_reg"]:
+        return False
     scaler, regression = model["scale"], model["lin_reg"]
-    counts, means, variances = scaler.counts, scaler.means, scaler.vars
-    predict_one, learn_one = regression.predict_one, regression.learn_one
+    constant = optim.schedulers.Constant
+    return (
+        type(scaler) is preprocessing.StandardScaler
+        and scaler.with_std
+        and scaler.window_size is None
+        and type(regression) is linear_model.LinearRegression
+        and (regression.l1, regression.l2) == (0, 0)
+        and type(regression.loss) is optim.losses.Squared
+        and type(regression.optimizer) is optim.SGD
+        and type(regression.initializer) is optim.initializers.Zeros
+        and type(regression.optimizer.lr) is constant
+        and type(regression.intercept_lr) is constant
+        and tuple(scaler.counts) in {(), FEATURE_NAMES}
+        and len(set(scaler.counts.values())) <= 1
+        and tuple(regression.weights) in {(), FEATURE_NAMES}
+    )
 
-    def step(features: Features, level: float | None) -> float:
+
+def _lines(template: str) -> str:
+    return "\n".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
+
+
+def _list(template: str) -> str:
+    return ", ".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
+
+
+# StandardScaler keeps Welford's running moments; LinearRegression takes one step of SGD on the squared loss. Operators
+# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped.
+_SOURCE: Final = f"""
+def build(state, rate, intercept_rate, clip):
+    n, iterations, intercept, means, variances, weights = state
+    {_list("m{i}")} = means
+    {_list("v{i}")} = variances
+    {_list("w{i}")} = weights
+
+    def run(features, level):
+        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, w{i}")}
+        {_list("x{i}")} = features.values()
+{_lines("        d{i} = x{i} - m{i}")}
+        predicted = 0.0
+{_lines("        predicted += w{i} * (d{i} / v{i} ** 0.5 if v{i} else 0.0)")}
+        predicted += intercept
         if level is None:
-            predicted: float = predict_one(scaler.transform_one(features))
             return predicted
-        before, after = {}, {}
-        for name, x in features.items():
-            mean, variance = means[name], variances[name]
-            before[name] = (x - mean) / variance**0.5 if variance else 0.0
-            # Welford's update as River's StandardScaler.learn_one writes it, operation by operation.
-            counts[name] = count = counts[name] + 1
-            deviation = x - mean
-            means[name] = mean = mean + deviation / count
-            variances[name] = variance = variance + (deviation * (x - mean) - variance) / count
-            after[name] = (x - mean) / variance**0.5 if variance else 0.0
-        predicted = predict_one(before)
-        learn_one(after, level)
+        n += 1
+        total = 0.0
+{_lines('''        m{i} += d{i} / n
+        e{i} = x{i} - m{i}
+        v{i} += (d{i} * e{i} - v{i}) / n
+        z{i} = e{i} / v{i} ** 0.5 if v{i} else 0.0
+        total += w{i} * z{i}''')}
+        gradient = 2 * ((total + intercept) - level)
+        if gradient > clip:
+            gradient = clip
+        elif gradient < -clip:
+            gradient = -clip
+        intercept -= intercept_rate * gradient
+{_lines("        w{i} -= rate * (z{i} * gradient)")}
+        iterations += 1
         return predicted
 
-    return step
+    def state():
+        return n, iterations, intercept, ({_list("m{i}")}), ({_list("v{i}")}), ({_list("w{i}")})
+
+    return run, state
+"""
+_namespace: Final[dict[str, Any]] = {}
+exec(compile(_SOURCE, "<straight-line step>", "exec"), _namespace)  # noqa: S102 -- our own text, nothing of it from outside
+
+
+def _straight_line_step(model: Any) -> Step:  # noqa: ANN401 -- a River pipeline, recognised above
+    scaler, regression = model["scale"], model["lin_reg"]
+    optimizer = regression.optimizer
+    known = regression.weights
+    state = (
+        scaler.counts.get(FEATURE_NAMES[0], 0),
+        optimizer.n_iterations,
+        regression.intercept,
+        [scaler.means.get(name, 0.0) for name in FEATURE_NAMES],
+        [scaler.vars.get(name, 0.0) for name in FEATURE_NAMES],
+        [known.get(name, 0.0) for name in FEATURE_NAMES],
+    )
+    run, read = _namespace["build"](
+        state, optimizer.lr.learning_rate, regression.intercept_lr.learning_rate, regression.clip_gradient
+    )
+
+    def flush() -> None:
+        n, iterations, intercept, means, variances, weights = read()
+        if n == 0:
+            return
+        for name, mean, variance, weight in zip(FEATURE_NAMES, means, variances, weights, strict=True):
+            scaler.counts[name], scaler.means[name], scaler.vars[name] = n, mean, variance
+            regression._weights[name] = weight  # noqa: SLF001 -- River has no public way to set a weight
+        optimizer.n_iterations, regression.intercept = iterations, intercept
+
+    return Step(run, flush)

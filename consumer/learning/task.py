@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.model import Regressor
+    from consumer.learning.regressor import Regressor
     from consumer.record import Record
     from schemas.dead_letter import Headers
 
@@ -132,9 +132,9 @@ class PartitionTask:
         events_learned = model.events_learned
         tally = self.tally
         if after is None or is_late:
-            predicted = model.step(get_features(event), None)
+            predicted = model.run(get_features(event), None)
         else:
-            predicted = model.step(get_features(event), after / MILLION)
+            predicted = model.run(get_features(event), after / MILLION)
             model.events_learned = events_learned + 1
             tally.learned += 1
 
