@@ -71,6 +71,8 @@ class KafkaConnection:
         self._consumer_config = dict(consumer_config)
         self._consumer = Consumer({**consumer_config, "error_cb": self._on_error})
         self._producer = Producer({**producer_config, "error_cb": self._on_error})
+        self._send = self._producer.produce
+        self._on_delivery = None if is_transactional else self._on_undelivered
         self._consumer.subscribe(
             [input_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -80,7 +82,7 @@ class KafkaConnection:
     def settle(self) -> None:
         """Abort an earlier client's open transaction and fence it."""
         if self._is_transactional:
-            self._transactional("init_transactions", lambda: self._producer.init_transactions(3 * _CALL_SECONDS))
+            self._transactional("init_transactions", lambda: self._producer.init_transactions(_CALL_SECONDS))
 
     def poll(self, max_records: int, timeout: float) -> list[Record | EndOfPartition]:
         """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
@@ -168,7 +170,8 @@ class KafkaConnection:
     ) -> None:
         """Queue one record; where the queue is full, serve the client until it drains."""
         try:
-            self._produce(topic, partition, key, value, headers)
+            # A failed delivery fails the transaction: no callback is needed there, which saves 0.5 µs a record.
+            self._send(topic, value, key, partition, self._on_delivery, headers=headers)  # type: ignore[arg-type]  # pairs
         except BufferError:
             self._produce_when_drained(topic, partition, key, value, headers)
         except KafkaException as exception:
@@ -220,7 +223,7 @@ class KafkaConnection:
         self._is_closed = True
         self._producer.purge(blocking=False)
         clients = [self._producer]
-        del self._producer  # not closed, which would flush and settle: destroyed, when the list is cleared
+        del self._producer, self._send  # not closed, which would flush and settle: destroyed, when the list is cleared
 
         def bury() -> None:
             clients.clear()
@@ -308,14 +311,6 @@ class KafkaConnection:
         except KafkaException as exception:
             raise of_transaction(error_of(exception), name) from exception
 
-    def _produce(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
-    ) -> None:
-        if self._is_transactional:  # a failed delivery fails the commit: no callback needed, which saves 0.5 µs
-            self._producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
-        else:
-            self._producer.produce(topic, value, key, partition, self._on_undelivered, headers=headers)  # type: ignore[arg-type]
-
     def _produce_when_drained(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
     ) -> None:
@@ -323,7 +318,7 @@ class KafkaConnection:
         while time.monotonic() < deadline:
             self._producer.poll(0.1)
             try:
-                self._produce(topic, partition, key, value, headers)
+                self._send(topic, value, key, partition, self._on_delivery, headers=headers)  # type: ignore[arg-type]
             except BufferError:
                 continue
             except KafkaException as exception:
