@@ -113,13 +113,14 @@ class OutputReader:
         wait_until(lambda: self.has_new(since), seconds, "a new committed prediction")
         return time.monotonic()
 
-    def longest_gap(self, since: int) -> float:
-        """Return the longest time, in seconds, without anything new in any one partition, from arrival `since` on."""
-        last: dict[int, float] = {}
+    def longest_gap(self, began: float) -> float:
+        """Return the longest time without anything new in any one partition from `began`, monotonic, until now."""
+        last = dict.fromkeys(self._newest, began)
         longest = 0.0
-        for arrival in self.arrivals[since:]:
-            longest = max(longest, arrival.seconds - last.get(arrival.partition, arrival.seconds))
-            last[arrival.partition] = arrival.seconds
+        for arrival in self.arrivals:
+            if arrival.seconds >= began:
+                longest = max(longest, arrival.seconds - last[arrival.partition])
+                last[arrival.partition] = arrival.seconds
         return longest
 
     def _read(self) -> None:

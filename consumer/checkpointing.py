@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from consumer.metrics import Metrics
 
 _WAIT_SECONDS: Final = 0.2
+_URGENT_SECONDS: Final = 1.0
+"""Time between two tries once half of `MAX_REPLAY_RECORDS` is used up."""
 
 
 class Checkpointing:
@@ -71,7 +73,9 @@ class Checkpointing:
                     f"MAX_REPLAY_RECORDS={self._max_replay_records}; the last checkpoint failed: {self._last_error}. "
                     "Make the checkpoint store writable, or raise MAX_REPLAY_RECORDS"
                 )
-            if now - assigned.snapshot_at >= self._interval and self._is_worthwhile(assigned):
+            is_urgent = 2 * distance >= self._max_replay_records
+            interval = min(self._interval, _URGENT_SECONDS) if is_urgent else self._interval
+            if now - assigned.snapshot_at >= interval and self._is_worthwhile(assigned):
                 self._take(assigned)
                 return
 

@@ -68,8 +68,8 @@ class _QuietHandler(WSGIRequestHandler):
         """Keep the access log out of the JSON log."""
 
 
-def serve(port: int, registry: CollectorRegistry, health: Health) -> Callable[[], None]:
-    """Serve on all interfaces in a daemon thread; return a function that stops it. Port 0 takes a free one.
+def serve(port: int, registry: CollectorRegistry, health: Health) -> tuple[int, Callable[[], None]]:
+    """Serve on all interfaces in a daemon thread; return the port and a function that stops it. Port 0: a free one.
 
     Raises:
         SettingsError: the port is taken.
@@ -94,7 +94,7 @@ def serve(port: int, registry: CollectorRegistry, health: Health) -> Callable[[]
             f"METRICS_PORT={port} cannot be served: {error.strerror}; choose another port, or 0 for any free one"
         ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server.shutdown
+    return server.server_port, server.shutdown
 
 
 _TEXT: Final = [("Content-Type", "text/plain; charset=utf-8")]

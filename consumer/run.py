@@ -44,7 +44,8 @@ def run_worker(
     process.take_signals()
     broker = kafka_broker(settings, environment, log)
     metrics, health = Metrics(), Health(time.monotonic)
-    stop_serving = serve(settings.metrics_port, metrics.registry, health)
+    port, stop_serving = serve(settings.metrics_port, metrics.registry, health)
+    log.info("serving", port=port, paths=["/metrics", "/livez", "/readyz"])
     try:
         # Importing River takes a second or two: meanwhile the clients join the group and settle transactions.
         with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:

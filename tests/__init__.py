@@ -1,0 +1,1 @@
+"""Tests: `unit` without Kafka, `broker` against a real one."""

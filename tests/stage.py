@@ -50,7 +50,7 @@ class Truth(NamedTuple):
 class WorkerProcess:
     """One `smart-inventory run` process, its log in a file."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str, root: Path = ROOT) -> None:
         self.log = log
         self._from = log.stat().st_size if log.exists() else 0  # earlier workers of this name logged there too
         self.started_at = time.monotonic()
@@ -58,7 +58,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "consumer", "run", *arguments],
                 env={**os.environ, **environment},
-                cwd=ROOT,
+                cwd=root,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -111,10 +111,19 @@ def _json(line: bytes) -> dict[str, Any]:
 class Stage:
     """Topics, a group and a checkpoint directory that nobody else uses."""
 
-    def __init__(self, bootstrap_servers: str, directory: Path, *, partitions: int, prefix: str = "stage") -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        directory: Path,
+        *,
+        partitions: int,
+        prefix: str = "stage",
+        root: Path | None = None,
+    ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.directory = directory
         self.partitions = partitions
+        self.root = root or ROOT
         self._prefix = prefix
         self.input = unique(f"{prefix}-in")
         # Event times lie in the past: under the default retention the broker would delete them within minutes.
@@ -149,7 +158,8 @@ class Stage:
     def worker(self, instance: str = "worker-0", *arguments: str, **settings: str) -> WorkerProcess:
         """Start a worker."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        return WorkerProcess(self.environment(instance, **settings), self.directory / f"{instance}.log", *arguments)
+        log = self.directory / f"{instance}.log"
+        return WorkerProcess(self.environment(instance, **settings), log, *arguments, root=self.root)
 
     def run_to_end(self, instance: str = "worker-0", seconds: float = 120, **settings: str) -> WorkerProcess:
         """Run a worker until it has done what is there, and check that it ended well."""

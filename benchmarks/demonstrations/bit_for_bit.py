@@ -56,14 +56,16 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     report.add(Figure("predictions compared with the plain River loop", compared, ">=", EVENTS))
     report.add(Figure("predictions that differ in any bit, are missing or too many", unequal, "=", 0))
 
-    counts = {name: sum(map(len, topic.values())) for name, topic in (("in", inputs), ("out", outputs), ("dead", dead))}
-    report.add(Figure("records in the input", counts["in"], "=", sum(sent.values())))
-    report.add(Figure("predictions + dead letters + repeats", counts["out"] + counts["dead"] + repeated, "=", counts["in"]))
-    report.add(Figure("dead letters", counts["dead"], "=", invalid))
+    read, predicted, refused = (sum(map(len, topic.values())) for topic in (inputs, outputs, dead))
+    report.add(Figure("records in the input", read, "=", sum(sent.values())))
+    report.add(Figure("predictions + dead letters + repeats", predicted + refused + repeated, "=", read))
+    report.add(Figure("dead letters", refused, "=", invalid))
     truth = stage.truth(LINEAR)
     report.counts["truth"] = truth.counts
     report.counts["dead_letters"] = truth.reasons
-    report.add(Figure("records that differ from the contract's independent loop", len(stage.differences(truth)), "=", 0))
+    report.add(
+        Figure("records that differ from the contract's independent loop", len(stage.differences(truth)), "=", 0)
+    )
 
     lines, predictions = _receipt(inputs.values(), outputs.values())
     report.add(Figure("lines of a receipt", lines, "=", RECEIPT_LINES))
@@ -140,7 +142,7 @@ def _receipt(inputs: Iterable[list[Message]], outputs: Iterable[list[Message]]) 
             event = _valid(message)
             if event is not None and event["transaction_type"] == "sale":
                 lines[event["transaction_id"]] += 1
-    predictions = Counter(json.loads(message.value() or b"")["transaction_id"] for topic in outputs for message in topic)
+    predictions = Counter(json.loads(each.value() or b"")["transaction_id"] for topic in outputs for each in topic)
     chosen = next(receipt for receipt, number in lines.items() if number == RECEIPT_LINES)
     return lines[chosen], predictions[chosen]
 

@@ -103,11 +103,13 @@ def build(state, rate, intercept_rate, clip):
             return predicted
         n += 1
         total = 0.0
-{_lines('''        m{i} += d{i} / n
+{
+    _lines('''        m{i} += d{i} / n
         e{i} = x{i} - m{i}
         v{i} += (d{i} * e{i} - v{i}) / n
         z{i} = e{i} / v{i} ** 0.5 if v{i} else 0.0
-        total += w{i} * z{i}''')}
+        total += w{i} * z{i}''')
+}
         gradient = 2 * ((total + intercept) - level)
         if gradient > clip:
             gradient = clip

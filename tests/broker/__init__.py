@@ -1,0 +1,1 @@
+"""Tests that speak of Kafka's promises, against a real Apache Kafka."""

@@ -1,7 +1,5 @@
 """Apache Kafka as a Java process of this machine, a combined KRaft broker and controller."""
 
-# ruff: noqa: S603 (the commands are Java's and our own, with arguments made here)
-
 import atexit
 import base64
 import os

@@ -1,7 +1,5 @@
 """Apache Kafka's jars, fetched once by Maven into the repository's cache, and a Java to run them."""
 
-# ruff: noqa: S603 (the commands are Java's and Maven's, with arguments made here)
-
 import fcntl
 import os
 import re

@@ -1,0 +1,228 @@
+"""What stops the worker: each with one sentence and its exit code, and nothing published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from benchmarks.shop import LINEAR, real_transactions
+from consumer.errors import ExitCode
+from tests.kafka import create_topics, unique, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.stage import Stage, WorkerProcess
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def stage(new_stage: Callable[..., Stage]) -> Stage:
+    """A stage on which a worker has done 3,000 events and left."""
+    made = new_stage(partitions=1)
+    made.send(real_transactions(3_000, seed=11))
+    made.run_to_end()
+    return made
+
+
+def stopped(worker: WorkerProcess, code: ExitCode) -> str:
+    """Wait for the worker's end with this exit code and return its one sentence."""
+    with worker:
+        assert worker.wait(60) == code, worker.log.read_text()[-2000:]
+        (line,) = worker.events("stopped_by_error")
+        return str(line["reason"])
+
+
+def commit_as_another_tool(stage: Stage, offset: int, metadata: str | None) -> None:
+    """Commit an offset the way a reset tool does: from outside, the group being empty."""
+    tool = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.group})
+    position = TopicPartition(stage.input, 0, offset)
+    if metadata is not None:
+        position = TopicPartition(stage.input, 0, offset, metadata=metadata)
+    wait_until(lambda: _try_commit(tool, position), 30, "the empty group to take an offset")
+    tool.close()
+
+
+def _try_commit(tool: Consumer, position: TopicPartition) -> bool:
+    try:
+        tool.commit(offsets=[position], asynchronous=False)
+    except Exception:  # noqa: BLE001 -- refused while the former member's session lasts
+        return False
+    return True
+
+
+def test_missing_topic(new_stage: Callable[..., Stage]) -> None:
+    """A missing topic is named, with the command that creates it."""
+    reason = stopped(new_stage().worker(OUTPUT_TOPIC="nowhere"), ExitCode.TOPICS)
+    assert "nowhere does not exist" in reason
+    assert "topics create" in reason
+
+
+def test_too_few_output_partitions(new_stage: Callable[..., Stage]) -> None:
+    """Producing to a missing partition would be accepted locally and abort for ever, so it is refused at the start."""
+    stage = new_stage(partitions=2)
+    narrow = unique("narrow")
+    create_topics(stage.bootstrap_servers, {narrow: 1})
+    assert "has 1 partitions; expected at least the 2" in stopped(stage.worker(OUTPUT_TOPIC=narrow), ExitCode.TOPICS)
+
+
+def test_compacted_input(new_stage: Callable[..., Stage]) -> None:
+    """A compacted topic is no log of events."""
+    stage = new_stage()
+    compacted = unique("compacted")
+    create_topics(stage.bootstrap_servers, {compacted: 1}, {"cleanup.policy": "compact"})
+    assert "cleanup.policy=compact" in stopped(stage.worker(INPUT_TOPIC=compacted), ExitCode.TOPICS)
+
+
+def test_metadata_removed_by_another_tool(stage: Stage) -> None:
+    """An offset that a tool has reset says nothing of the model that belongs there."""
+    commit_as_another_tool(stage, 1_000, None)
+    reason = stopped(stage.worker(), ExitCode.STATE)
+    assert "carries no metadata" in reason
+    assert "new CONSUMER_GROUP" in reason
+
+
+def test_lost_offsets(stage: Stage) -> None:
+    """A group whose offsets are gone does not start anew where checkpoints or outputs know it."""
+    wait_until(lambda: _try_delete(stage), 30, "the empty group to be deleted")
+    reason = stopped(stage.worker(), ExitCode.STATE)
+    assert "no committed offset" in reason
+    shutil.rmtree(stage.directory / "checkpoints")
+    assert "the output topic holds results" in stopped(stage.worker(), ExitCode.STATE)
+
+
+def _try_delete(stage: Stage) -> bool:
+    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
+    try:
+        for deleted in admin.delete_consumer_groups([stage.group]).values():
+            deleted.result(10)
+    except Exception:  # noqa: BLE001 -- refused while the former member's session lasts
+        return False
+    return True
+
+
+def test_changed_setting(stage: Stage) -> None:
+    """A setting on which predictions depend does not change silently."""
+    assert "fingerprint" in stopped(stage.worker(SEEN_IDS="5000"), ExitCode.STATE)
+
+
+def test_recreated_topic(stage: Stage) -> None:
+    """A topic created anew under the old name is another log."""
+    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
+    for deleted in admin.delete_topics([stage.input]).values():
+        deleted.result(30)
+
+    def recreated() -> bool:
+        try:
+            create_topics(stage.bootstrap_servers, {stage.input: 1}, {"retention.ms": "-1"})
+        except Exception:  # noqa: BLE001 -- the deletion takes a moment
+            return False
+        return True
+
+    wait_until(recreated, 30, "the topic to be created anew")
+    # Its group's offsets go with a deleted topic; what the store and the output know does not.
+    assert "no committed offset" in stopped(stage.worker(), ExitCode.STATE)
+
+
+@pytest.mark.parametrize("damage", ["flipped byte", "truncated", "deleted"])
+def test_unusable_checkpoint_is_replayed_from_the_first_offset(stage: Stage, damage: str) -> None:
+    """A damaged or lost checkpoint costs a replay of the whole log, and nothing else."""
+    (path,) = (stage.directory / "checkpoints").rglob("*.checkpoint")
+    data = bytearray(path.read_bytes())
+    if damage == "deleted":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        data[-100] ^= 1
+        path.write_bytes(data)
+    stage.send(real_transactions(3_500, seed=11))
+    worker = stage.run_to_end()
+    assert len(worker.events("checkpoint_unusable")) == 1
+    assert len(worker.events("replay_from_first")) == 1
+    assert stage.differences(stage.truth(LINEAR)) == []
+
+
+def test_retention_below_a_needed_replay(stage: Stage) -> None:
+    """Where the log no longer holds what a replay needs, the worker stops instead of learning something else."""
+    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
+    for deleted in admin.delete_records([TopicPartition(stage.input, 0, 500)]).values():
+        deleted.result(30)
+    assert stage.run_to_end().events("stopped_by_error") == []  # the checkpoint stands above the cut
+    shutil.rmtree(stage.directory / "checkpoints")
+    reason = stopped(stage.worker(), ExitCode.LOG_GAP)
+    assert "must be replayed from offset 0, but the log begins at 500" in reason
+
+
+def test_unwritable_checkpoints(new_stage: Callable[..., Stage]) -> None:
+    """Where checkpoints fail, the worker goes on for a while and stops before a restart would take too long."""
+    stage = new_stage(partitions=1)
+    worker = stage.worker(MAX_REPLAY_RECORDS="2000", CHECKPOINT_INTERVAL_SECONDS="1")
+    wait_until(lambda: worker.events("partition_fresh"), 30, "the worker to begin")
+    (stage.directory / "checkpoints").write_text("a file where the directory should be")
+    stage.send(real_transactions(1_500, seed=12))
+    wait_until(lambda: worker.events("checkpoint_failed"), 30, "a checkpoint to fail")
+    stage.send(real_transactions(3_000, seed=13))
+    reason = stopped(worker, ExitCode.CHECKPOINTS)
+    assert "MAX_REPLAY_RECORDS=2000" in reason
+    assert "cannot write a checkpoint" in reason
+
+
+def test_instance_id_taken_by_another(new_stage: Callable[..., Stage]) -> None:
+    """Two workers of one INSTANCE_ID fence each other; one of them ends and names the clash."""
+    stage = new_stage()
+    with stage.worker("same") as first:
+        wait_until(lambda: first.events("partition_fresh"), 30, "the first to begin")
+        with stage.worker("same") as second:
+            wait_until(
+                lambda: first.process.poll() is not None or second.process.poll() is not None,
+                90,
+                "one of them to end",
+            )
+            ended = first if first.process.poll() is not None else second
+            assert ended.wait() == ExitCode.FENCED
+            assert "INSTANCE_ID='same'" in str(ended.log.read_text())
+
+
+def test_health_metrics_and_logs(new_stage: Callable[..., Stage]) -> None:
+    """A working worker says that it is live and ready, counts what it did, and logs no value of an event."""
+    stage = new_stage(partitions=2)
+    sent = stage.send(real_transactions(2_000, seed=13))
+    with stage.worker(METRICS_PORT="0") as worker:
+        (serving,) = wait_until(lambda: worker.events("serving"), 30, "the worker to serve")
+        url = f"http://127.0.0.1:{serving['port']}"
+        wait_until(lambda: _get(f"{url}/readyz")[0] == 200, 30, "the worker to be ready")
+        stage.wait_until_done(30)
+        assert _get(f"{url}/livez")[0] == 200
+        metrics = _get(f"{url}/metrics")[1]
+        assert f"smart_inventory_records_consumed_total {float(sum(sent.by_kind.values()))}" in metrics
+        assert worker.terminate() == 0
+    text = worker.log.read_text()
+    assert all(json.loads(line) for line in text.splitlines())
+    assert "America" not in text
+    assert "2017-01-01" not in text  # every event carries its date
+
+
+def _get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_many_workers_by_one_command(new_stage: Callable[..., Stage]) -> None:
+    """`run --workers 2 --stop-at-end` shares the partitions among two processes and ends with 0 when all is done."""
+    stage = new_stage(partitions=2)
+    stage.send(real_transactions(3_000, seed=14))
+    with stage.worker("many", "--stop-at-end", "--workers", "2") as both:
+        assert both.wait(90) == 0, both.log.read_text()[-2000:]
+    assert stage.differences(stage.truth(LINEAR)) == []

@@ -1,0 +1,41 @@
+"""What all tests share: the broker, and hypothesis without a stopwatch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.kafka import Broker, find_broker, session_broker
+from tests.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# A loaded machine is slow now and then: no example fails for its time, and the seed does not change from run to run.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A real Kafka broker, the same for all tests; skips without one, and fails in CI."""
+    yield from session_broker()
+
+
+@pytest.fixture
+def new_stage(broker: Broker, tmp_path: Path) -> Callable[..., Stage]:
+    """Make stages on the broker: topics, group and directory of their own."""
+
+    def make(partitions: int = 2, root: Path | None = None) -> Stage:
+        return Stage(broker.bootstrap_servers, tmp_path / "stage", partitions=partitions, root=root)
+
+    return make
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once which broker the tests had, and why."""
+    if find_broker.cache_info().currsize:
+        terminalreporter.write_line(str(find_broker()))
