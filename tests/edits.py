@@ -38,7 +38,9 @@ CRASH_BEFORE_FIFTH_COMMIT = Edit(
 
 OFFSETS_OUTSIDE_THE_TRANSACTION = Edit(
     "consumer/kafka/connection.py",
-    '        if self._is_transactional:\n            self._transactional(\n                "send_offsets_to_transaction",',
+    "        if self._is_transactional:\n"
+    "            self._transactional(\n"
+    '                "send_offsets_to_transaction",',
     "        if self._is_transactional:\n"
     "            self._consumer.commit(offsets=offsets, asynchronous=False)\n"
     "            return\n"

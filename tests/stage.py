@@ -161,7 +161,7 @@ class Stage:
         log = self.directory / f"{instance}.log"
         return WorkerProcess(self.environment(instance, **settings), log, *arguments, root=self.root)
 
-    def run_to_end(self, instance: str = "worker-0", seconds: float = 120, **settings: str) -> WorkerProcess:
+    def run_to_end(self, instance: str = "worker-0", seconds: float = 120, /, **settings: str) -> WorkerProcess:
         """Run a worker until it has done what is there, and check that it ended well."""
         worker = self.worker(instance, "--stop-at-end", **settings)
         code = worker.wait(seconds)

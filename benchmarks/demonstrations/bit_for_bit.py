@@ -6,6 +6,7 @@ import json
 import struct
 from collections import Counter
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from river import compose, linear_model, preprocessing
@@ -142,7 +143,7 @@ def _receipt(inputs: Iterable[list[Message]], outputs: Iterable[list[Message]]) 
             event = _valid(message)
             if event is not None and event["transaction_type"] == "sale":
                 lines[event["transaction_id"]] += 1
-    predictions = Counter(json.loads(each.value() or b"")["transaction_id"] for topic in outputs for each in topic)
+    predictions = Counter(json.loads(each.value() or b"")["transaction_id"] for each in chain(*outputs))
     chosen = next(receipt for receipt, number in lines.items() if number == RECEIPT_LINES)
     return lines[chosen], predictions[chosen]
 

@@ -55,7 +55,7 @@ def _bare_rate() -> float:
 
 def _worker_seconds(stage: Stage) -> float:
     """Return the time from the first fetch to the end, with every offset committed and every checkpoint written."""
-    worker = stage.run_to_end(seconds=300, MODEL="linear", PROCESSING_GUARANTEE="exactly_once")
+    worker = stage.run_to_end("worker-0", 300, MODEL="linear", PROCESSING_GUARANTEE="exactly_once")
     began = min(_time(line["timestamp"]) for line in worker.events("partition_fresh"))
     (stopped,) = (_time(line["timestamp"]) for line in worker.events("stopped"))
     return stopped - began

@@ -116,14 +116,13 @@ def test_kill_9_in_mid_stream(new_stage: Callable[..., Stage]) -> None:
     stage = new_stage()
     stage.send(real_transactions(30_000, seed=4))
     settings = {**SMALL_TRANSACTIONS, "CHECKPOINT_INTERVAL_SECONDS": "0.1"}
-    for _ in range(2):
-        before = sum(max(0, answer.offset) for answer in stage.committed().values())
+
+    def committed() -> int:
+        return sum(max(0, answer.offset) for answer in stage.committed().values())
+
+    for target in (2_000, 6_000):
         with stage.worker(**settings) as worker:
-            wait_until(
-                lambda: sum(max(0, answer.offset) for answer in stage.committed().values()) > before + 2_000,
-                30,
-                "some commits",
-            )
+            wait_until(lambda at_least=target: committed() > at_least, 30, "some commits")  # type: ignore[misc]
             worker.kill()
     stage.run_to_end(**settings)
     assert_true(stage)
