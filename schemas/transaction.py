@@ -30,7 +30,7 @@ _NUMBER_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
 _TIME_PATTERN: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-_RFC_3339: Final = re.compile(r"[0-9-]{10}[Tt][0-9:]{8}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-5][0-9])").fullmatch
+_RFC_3339: Final = re.compile(_TIME_PATTERN.removeprefix("^").removesuffix("$")).fullmatch
 
 TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
 BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
@@ -176,7 +176,7 @@ def parse_moment(text: str) -> Moment:
     Raises:
         ValueError: the text has not that form, or such a day or time does not exist.
     """
-    if _RFC_3339(text) is None:
+    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59"):  # datetime would take an offset of +01:60
         raise ValueError("not an RFC 3339 date-time with an offset")
     text = text.upper()  # RFC 3339 allows a lower-case "t" and "z"
     if text[17:19] == "60":
@@ -269,6 +269,10 @@ def _decode_plain(value: bytes) -> Event | None:
     if event.corrects is not None:
         ids += event.corrects
     if " " in ids or not ids.isprintable():
+        return None
+    try:
+        parse_moment(event.occurred_at)
+    except (ValueError, OverflowError):
         return None
     return event
 

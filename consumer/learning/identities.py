@@ -48,7 +48,7 @@ def digests(event: Event) -> tuple[bytes, bytes]:
             _NO_NUMBER if level is None else level,
         )
     )
-    running.update((kind if corrects is None else f"\x1f{corrects}\x1f{kind}").encode())
+    running.update(f"{_NULL if corrects is None else corrects}\x1f{kind}".encode())
     return identity, running.digest()[:_CONTENT_BYTES]
 
 
