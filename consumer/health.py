@@ -81,10 +81,10 @@ def serve(port: int, registry: CollectorRegistry, health: Health) -> tuple[int, 
         if path == "/metrics":
             return metrics_app(environ, start_response)  # type: ignore[no-any-return]
         if path not in {"/livez", "/readyz"}:
-            start_response(_status(HTTPStatus.NOT_FOUND), _TEXT)
+            start_response(_status(HTTPStatus.NOT_FOUND), [_TEXT])
             return [b"/metrics, /livez, /readyz\n"]
         good, reason = health.live() if path == "/livez" else health.readiness()
-        start_response(_status(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE), _TEXT)
+        start_response(_status(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE), [_TEXT])
         return [f"{'ok' if good else 'not ok'}: {reason}\n".encode()]
 
     try:
@@ -97,7 +97,7 @@ def serve(port: int, registry: CollectorRegistry, health: Health) -> tuple[int, 
     return server.server_port, server.shutdown
 
 
-_TEXT: Final = [("Content-Type", "text/plain; charset=utf-8")]
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")  # in a new list each time: wsgiref adds to the one it gets
 
 
 def _status(status: HTTPStatus) -> str:

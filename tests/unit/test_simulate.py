@@ -526,7 +526,7 @@ def numbered(count: int) -> list[ShopEvent]:
     return [ShopEvent(str(number).encode(), b"{}", 1000 + number, "event") for number in range(count)]
 
 
-def sending(events: Iterable[ShopEvent], producer: FakeProducer, **more: Any) -> Any:  # noqa: ANN401 -- send's own
+def sending(events: Iterable[ShopEvent], producer: FakeProducer, **more: Any) -> Any:
     """Send to the fake client."""
     options: dict[str, Any] = {"config": {}, "topic": "stock", **more}
     return send(events, bootstrap_servers="nowhere:9092", new_producer=producer, **options)
