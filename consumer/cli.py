@@ -165,9 +165,10 @@ def simulate(  # noqa: PLR0913 -- one option each
             topic=loaded.input_topic,
             config=client_properties(loaded, os.environ, logs.quiet()),
             rate=rate,
-            expected=limit,
+            expected=None if limit is None else round(limit * (1 + invalid_share + repeat_share)),
         )
-        table = Table(title=f"Sent to {loaded.input_topic} in {report.seconds:.1f} s")
+        ended = ", interrupted" if report.interrupted else ""
+        table = Table(title=f"Sent to {loaded.input_topic} in {report.seconds:.1f} s{ended}")
         table.add_column("kind")
         table.add_column("records", justify="right")
         for kind, number in sorted(report.by_kind.items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint").fullmatch
+
+_LONGEST_NAME: Final = 200
+_KEPT_CHARACTERS: Final = 100
 
 
 class DirectoryStore:
@@ -86,8 +90,15 @@ def _file_name(name: CheckpointName) -> str:
 
 
 def _safe(text: str) -> str:
-    """Percent-encode a name for one path component; dots too, so that no group is called `..`."""
-    return quote(text, safe="").replace(".", "%2E")
+    """Percent-encode a name for one path component; dots too, so that no group is called `..`.
+
+    File systems take 255 bytes: what would be longer keeps its beginning, to be recognised, and ends in its hash. The
+    tilde before it never comes out of the encoding, so no other name reads the same.
+    """
+    encoded = quote(text, safe="").replace(".", "%2E").replace("~", "%7E")
+    if len(encoded) <= _LONGEST_NAME:
+        return encoded
+    return f"{encoded[:_KEPT_CHARACTERS]}~{blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
 def _make_durable_folder(folder: Path) -> None:

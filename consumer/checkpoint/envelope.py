@@ -109,10 +109,14 @@ def unseal(data: bytes) -> tuple[Header, dict[str, bytes]]:
     if version != ENVELOPE_FORMAT:
         raise EnvelopeError(f"expected checkpoint format {ENVELOPE_FORMAT}; found {version}")
     body = _PREFIX.size + header_length
+    if body > len(data):
+        raise EnvelopeError(f"expected a header of {header_length} bytes; the file ends before")
     try:
         header = msgspec.json.decode(data[_PREFIX.size : body], type=Header)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise EnvelopeError("the checkpoint's header cannot be read") from error
+    if len({section.name for section in header.sections}) < len(header.sections):
+        raise EnvelopeError("expected sections of different names; found one name twice")
     payload = data[body:]
     expected = sum(section.length for section in header.sections)
     if any(section.length < 0 for section in header.sections) or len(payload) != expected:

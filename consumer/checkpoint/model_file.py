@@ -15,11 +15,14 @@ def save_model(model: Regressor, path: str | os.PathLike[str]) -> None:
     """Write `model` to `path` atomically: a crash leaves the old file or the new one."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        pickle.dump(model, file, protocol=5)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    try:
+        with temporary.open("wb") as file:
+            pickle.dump(model, file, protocol=5)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_model(path: str | os.PathLike[str]) -> Regressor | None:

@@ -13,6 +13,7 @@ import msgspec
 
 REFERENCE_FORMAT: Final = 1
 MAX_METADATA_BYTES: Final = 512
+_MAX_OFFSET: Final = 2**63 - 1
 _HEX: Final = re.compile(r"[0-9a-f]{16,64}").fullmatch
 
 
@@ -81,9 +82,11 @@ def _check(reference: Reference) -> None:
         (digest is None) != has_offset
         and (digest is None or _HEX(digest))
         and _HEX(reference.chain)
-        and reference.first_offset >= 0
-        and reference.records_applied >= 0
-        and (reference.checkpoint_offset is None or reference.checkpoint_offset >= reference.first_offset)
+        and 0 <= reference.first_offset <= _MAX_OFFSET
+        and 0 <= reference.records_applied <= _MAX_OFFSET
+        and (
+            reference.checkpoint_offset is None or reference.first_offset <= reference.checkpoint_offset <= _MAX_OFFSET
+        )
     )
     if not sound:
         raise UnreadableReferenceError("the committed offset's metadata contradicts itself")

@@ -93,10 +93,14 @@ class CheckpointWriter:
                 self._prune(item)
 
     def _prune(self, todo: _Prune) -> None:
-        # What cannot be removed now lies below the kept ones and is found again by the next listing.
-        with contextlib.suppress(StoreError):
-            for name in self._store.names(self._identity.group, self._identity.topic, todo.partition):
-                if name.offset < todo.below:
+        # What cannot be removed now lies below the kept ones and is found again by the next listing; whatever a store
+        # raises, the thread lives on: without it no checkpoint would be written any more.
+        names: list[CheckpointName] = []
+        with contextlib.suppress(Exception):
+            names = self._store.names(self._identity.group, self._identity.topic, todo.partition)
+        for name in names:
+            if name.offset < todo.below:
+                with contextlib.suppress(Exception):
                     self._store.delete(name)
 
     def _write(self, snapshot: Snapshot) -> Written:

@@ -236,7 +236,7 @@ ALL_LIMITS: Final = st.sampled_from(
 KAFKA_TIMES: Final = st.sampled_from([KAFKA_MS, KAFKA_MS, KAFKA_MS, -1, 0, 1_000_000_000_000])
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(value=values(), timestamp_ms=KAFKA_TIMES, limits=ALL_LIMITS)
 def test_decode_agrees_with_the_oracle(value: bytes, timestamp_ms: int, limits: Limits) -> None:
     """Two independent readings of the contract take and refuse the same events, for the same reason, to equal values.
@@ -246,7 +246,7 @@ def test_decode_agrees_with_the_oracle(value: bytes, timestamp_ms: int, limits: 
     assert verdict(value, timestamp_ms, limits) == oracle_verdict(value, timestamp_ms, limits)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(value=values())
 @example(value=value_of(occurred_at="nonsense"))
 @example(value=value_of(occurred_at="2017-03-31T12000000Z"))

@@ -225,7 +225,7 @@ def test_commit_follows_offsets_in_every_transaction(new_worker: Callable[..., W
 
 
 def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(new_worker: Callable[..., Worker]) -> None:
-    """After the last commit, the reference's checkpoint stands at the committed offset; the next start reads nothing."""
+    """After a stop the reference's checkpoint stands at the committed offset; the next start publishes nothing."""
     log = Log(33)
     new_worker(log).run()
     assert log.committed is not None
@@ -240,7 +240,7 @@ def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(new_worker: Callable
 def test_doubt_rebuilds_and_changes_nothing(
     new_worker: Callable[..., Worker], truth: Callable[[int], list[bytes]], failing: str, after: int
 ) -> None:
-    """Wherever a call leaves doubt, both clients are thrown away and what is published stays what it would have been."""
+    """Wherever a call leaves doubt, both clients are thrown away, and what is published stays as it would have been."""
     expected = truth(60)
     log = Log(60)
     worker = new_worker(log)

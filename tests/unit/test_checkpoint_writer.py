@@ -1,0 +1,238 @@
+"""The background writer: results in order, a failing store reported, and a thread that nothing kills."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from consumer.checkpoint.envelope import Identity, unseal
+from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.writer import CheckpointWriter, Snapshot, Written
+from tests.kafka import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEADLINE: Final = 10.0
+IDENTITY: Final = Identity("g", "sales", "topic-id", "model", "fingerprint", "7")
+
+
+class MemoryStore:
+    """A store in memory that fails when it is told to."""
+
+    def __init__(self) -> None:
+        self.kept: dict[CheckpointName, bytes] = {}
+        self.failure: Exception | None = None
+        self.undeletable: set[int] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.listings = 0
+
+    def write(self, name: CheckpointName, data: bytes) -> None:
+        """Keep it, once the gate is open."""
+        assert self.gate.wait(DEADLINE)
+        if self.failure is not None:
+            raise self.failure
+        self.kept[name] = data
+
+    def read(self, name: CheckpointName) -> bytes | None:
+        """Return it."""
+        return self.kept.get(name)
+
+    def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
+        """List it."""
+        self.listings += 1
+        if self.failure is not None:
+            raise self.failure
+        return sorted(name for name in self.kept if name[:3] == (group, topic, partition))
+
+    def delete(self, name: CheckpointName) -> None:
+        """Forget it."""
+        if name.offset in self.undeletable:
+            raise StoreError("the file is immutable")
+        self.kept.pop(name, None)
+
+    def where(self) -> str:
+        """Name it."""
+        return "memory"
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """An empty store."""
+    return MemoryStore()
+
+
+@pytest.fixture
+def writer(store: MemoryStore) -> Iterator[CheckpointWriter]:
+    """A writer into the store, ended after the test."""
+    made = CheckpointWriter(store, IDENTITY)
+    yield made
+    store.gate.set()
+    made.close()
+    made._thread.join(DEADLINE)
+    assert not made._thread.is_alive()
+
+
+def snapshot(offset: int, partition: int = 0, **sections: bytes) -> Snapshot:
+    """A snapshot whose owner is nobody in particular."""
+    return Snapshot(object(), partition, offset, sections or {"models": b"state"})
+
+
+def result(writer: CheckpointWriter) -> Written:
+    """The next result, which must come."""
+    written = writer.finished(DEADLINE)
+    assert written is not None
+    return written
+
+
+def keep(store: MemoryStore, partition: int, *offsets: int, topic: str = "sales") -> None:
+    """Put checkpoints into the store past the writer."""
+    for offset in offsets:
+        store.kept[CheckpointName("g", topic, partition, offset, "ab" * 32)] = b""
+
+
+def offsets(store: MemoryStore, partition: int) -> list[int]:
+    """Offsets of a partition's checkpoints."""
+    return sorted(name.offset for name in store.kept if name.partition == partition)
+
+
+def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """What is in the store under the result's name is the snapshot's state, sealed for its partition and offset."""
+    submitted = snapshot(42, 3, models=b"m", ledger=b"l")
+    writer.submit(submitted)
+    written = result(writer)
+    assert written.snapshot is submitted
+    assert written.error == ""
+    assert written.name is not None
+    data = store.kept[written.name]
+    header, sections = unseal(data)
+    assert written.name == CheckpointName("g", "sales", 3, 42, header.digest)
+    assert (header.identity(), header.partition, header.offset) == (IDENTITY, 3, 42)
+    assert sections == {"models": b"m", "ledger": b"l"}
+    assert written.size == len(data)
+    assert written.seconds >= 0
+
+
+def test_results_come_in_order(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """The newest result is the newest state: nothing overtakes, whatever the partitions."""
+    submitted = [snapshot(offset, offset % 3) for offset in range(30)]
+    for each in submitted:
+        writer.submit(each)
+    assert [result(writer).snapshot for _ in submitted] == submitted
+    assert len(store.kept) == 30
+
+
+def test_writing_does_not_hold_up_the_loop(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """While the store is slow, submitting and asking return at once; no result comes before the object is durable."""
+    store.gate.clear()
+    writer.submit(snapshot(1))
+    assert writer.finished() is None
+    assert writer.finished(0.05) is None
+    assert not store.kept
+    store.gate.set()
+    assert result(writer).snapshot.offset == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (StoreError("cannot write: No space left on device"), "cannot write: No space left on device"),
+        (ValueError("something unforeseen"), "ValueError: something unforeseen"),
+        (MemoryError("no memory"), "MemoryError: no memory"),
+    ],
+)
+def test_a_failing_store_is_reported_and_survived(
+    store: MemoryStore, writer: CheckpointWriter, failure: Exception, said: str
+) -> None:
+    """A failed write comes out as a result without a name but with the reason; the next one is written as ever."""
+    store.failure = failure
+    writer.submit(snapshot(1))
+    failed = result(writer)
+    assert (failed.name, failed.error, failed.size) == (None, said, 0)
+    store.failure = None
+    writer.submit(snapshot(2))
+    assert result(writer).name is not None
+    assert offsets(store, 0) == [2]
+
+
+def test_a_snapshot_that_cannot_be_sealed_is_reported(writer: CheckpointWriter) -> None:
+    """A defect in the snapshot itself, not the store, does not silence the writer either."""
+    writer.submit(Snapshot(object(), 0, 1, {"models": None}))  # type: ignore[dict-item]  # that is the defect
+    failed = result(writer)
+    assert failed.name is None
+    assert failed.error.startswith("TypeError: ")
+    writer.submit(snapshot(2))
+    assert result(writer).name is not None
+
+
+def test_prune_removes_only_what_lies_below(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """Only that partition's objects below the offset go; the one at it, those above, and all others stay."""
+    keep(store, 0, 10, 20, 30, 40)
+    keep(store, 1, 10, 20)
+    keep(store, 0, 5, topic="other")
+    writer.prune(0, 30)
+    writer.submit(snapshot(50, 2))
+    result(writer)
+    assert offsets(store, 0) == [5, 30, 40]
+    assert offsets(store, 1) == [10, 20]
+
+
+def test_pruning_keeps_its_place_in_the_order(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """A prune queued after a snapshot is done after it: an object that is not durable supersedes nothing."""
+    keep(store, 0, 10)
+    store.gate.clear()
+    writer.submit(snapshot(20))
+    writer.prune(0, 20)
+    assert offsets(store, 0) == [10]
+    store.gate.set()
+    wait_until(lambda: offsets(store, 0) == [20], DEADLINE, "the older checkpoint to go")
+
+
+def test_failing_to_prune_costs_only_space(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """A store that cannot list says nothing to the loop, and the next prune finds what was left."""
+    keep(store, 0, 10, 20)
+    store.failure = StoreError("cannot list")
+    writer.prune(0, 20)
+    wait_until(lambda: store.listings == 1, DEADLINE, "the first listing")
+    store.failure = None
+    writer.prune(0, 20)
+    wait_until(lambda: offsets(store, 0) == [20], DEADLINE, "the second prune")
+    assert writer.finished() is None
+
+
+def test_one_undeletable_object_does_not_shield_the_others(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """An object that cannot be removed costs its own space only; the rest goes, or the disk fills up."""
+    keep(store, 0, 10, 20, 30)
+    store.undeletable = {10}
+    writer.prune(0, 30)
+    writer.submit(snapshot(40, 1))
+    result(writer)
+    assert offsets(store, 0) == [10, 30]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unforeseen_error_while_pruning_is_survived(store: MemoryStore, writer: CheckpointWriter) -> None:
+    """Pruning is the least important thing that the writer does: no error in it may end checkpoints for good."""
+    store.failure = ValueError("something unforeseen")
+    writer.prune(0, 30)
+    wait_until(lambda: store.listings == 1, DEADLINE, "the listing")
+    store.failure = None
+    writer.submit(snapshot(40))
+    assert writer.finished(1.0) is not None
+
+
+def test_closing_finishes_what_is_queued(store: MemoryStore) -> None:
+    """The checkpoint of a clean stop is still written; afterwards the thread is gone."""
+    writer = CheckpointWriter(store, IDENTITY)
+    store.gate.clear()
+    writer.submit(snapshot(1))
+    writer.close()
+    assert writer._thread.daemon  # a store that hangs cannot keep the process alive
+    store.gate.set()
+    writer._thread.join(DEADLINE)
+    assert not writer._thread.is_alive()
+    assert offsets(store, 0) == [1]
+    assert result(writer).name is not None

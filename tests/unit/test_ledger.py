@@ -1,0 +1,120 @@
+"""The stock ledger: a table of what each kind of event finds and leaves, and no float dust."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.learning.ledger import Ledger, Posting
+
+T = 1_490_961_600_000_000  # a time in microseconds
+UNIT = 1_000_000  # millionths
+
+Event = tuple[int, int | None, int]
+"""Quantity and observed level in units, and seconds after T."""
+
+
+def posted(*events: Event, ledger: Ledger | None = None) -> Posting:
+    """Post all events of one item and return what became of the last one."""
+    ledger = Ledger() if ledger is None else ledger
+    posting = Posting(None, None, False)
+    for quantity, observed, seconds in events:
+        level = None if observed is None else observed * UNIT
+        posting = ledger.post("item", quantity * UNIT, level, T + seconds * UNIT)
+    return posting
+
+
+def units(level: int | None) -> int | None:
+    """Whole units of an exact number of millionths."""
+    assert level is None or level % UNIT == 0
+    return None if level is None else level // UNIT
+
+
+@pytest.mark.parametrize(
+    ("events", "before", "after", "is_late"),
+    [
+        pytest.param([(-2, None, 0)], None, None, False, id="unknown, unobserved: nothing to add up"),
+        pytest.param([(-2, None, 0), (9, None, 1)], None, None, False, id="still unknown after many"),
+        pytest.param([(-2, 10, 0)], None, 10, False, id="unknown, observed: enters"),
+        pytest.param([(-2, None, 5), (-2, 10, 0)], None, 10, False, id="before the first observation nothing is late"),
+        pytest.param([(0, 10, 0), (-3, None, 1)], 10, 7, False, id="known, unobserved: stands in"),
+        pytest.param([(0, 10, 0), (-3, None, 1), (-4, None, 1)], 7, 3, False, id="standing-in levels add up"),
+        pytest.param([(0, 10, 0), (-3, None, 0)], 10, 7, False, id="equal time, unobserved: not late"),
+        pytest.param([(0, 10, 0), (-3, None, -1)], 10, 10, True, id="older, unobserved: late, contained already"),
+        pytest.param([(0, 10, 0), (-3, 7, 1)], 10, 7, False, id="known, observed as expected"),
+        pytest.param([(0, 10, 0), (-3, 5, 1)], 10, 5, False, id="known, observed otherwise: observation wins"),
+        pytest.param([(0, 10, 0), (-3, 5, 0)], 10, 5, False, id="equal time, observed: not late"),
+        pytest.param([(0, 10, 0), (-3, 99, -1)], 10, 10, True, id="older, observed: late, ledger stays"),
+        pytest.param(
+            [(0, 10, 0), (-3, 99, -1), (-1, None, 0)], 10, 9, False, id="after a late one: as if it never was"
+        ),
+        pytest.param([(0, 10, 0), (-3, 5, 9), (-1, None, 8)], 5, 5, True, id="observation moves the time forward"),
+        pytest.param([(0, 10, 0), (-3, None, 9), (-1, None, 8)], 7, 6, False, id="a stand-in does not move the time"),
+        pytest.param(
+            [(0, 10, 0), (-3, None, 9), (-1, 4, 8)], 7, 4, False, id="observation older than a stand-in counts"
+        ),
+        pytest.param([(0, 10, 0), (-12, None, 1)], 10, -2, False, id="stand-in below 0: oversold"),
+        pytest.param([(0, -4, 0), (6, None, 1)], -4, 2, False, id="observed below 0"),
+        pytest.param([(0, 0, 0), (0, None, 1)], 0, 0, False, id="a known 0 is not unknown"),
+        pytest.param([(-1, 10, 0), (0, 25, 1)], 10, 25, False, id="a count sets the level"),
+        pytest.param([(3, 25, 0)], None, 25, False, id="a first count sets it, whatever its quantity"),
+        pytest.param([(-1, 10, 5), (0, 25, 1)], 10, 10, True, id="a late count does not set it"),
+    ],
+)
+def test_cases(events: list[Event], before: int | None, after: int | None, is_late: bool) -> None:
+    """Each row of the contract's table: what the last event finds, leaves, and whether it came too late."""
+    posting = posted(*events)
+    assert (units(posting.before), units(posting.after), posting.is_late) == (before, after, is_late)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(-(10**15), 10**15), st.lists(st.integers(-(10**12), 10**12), min_size=1, max_size=50))
+def test_levels_add_up_without_dust(opening: int, quantities: list[int]) -> None:
+    """A thousand sales of 0.1 are exactly 100.0: levels add up in whole millionths, however many and however large."""
+    ledger = Ledger()
+    ledger.post("item", 0, opening, T)
+    after: int | None = None
+    for quantity in quantities:
+        after = ledger.post("item", quantity, None, T + 1).after
+    assert after == opening + sum(quantities)
+    assert Decimal(after).scaleb(-6) == Decimal(opening).scaleb(-6) + sum(Decimal(q).scaleb(-6) for q in quantities)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-9, 9), st.none() | st.integers(-9, 9), st.integers(0, 9)))
+)
+def test_items_do_not_touch_each_other(events: list[tuple[str, int, int | None, int]]) -> None:
+    """What an item's events find and leave is the same with and without other items between them."""
+    together = Ledger()
+    postings = [(item, together.post(item, quantity, level, when)) for item, quantity, level, when in events]
+    for name in "abc":
+        alone = Ledger()
+        wanted = [alone.post(item, quantity, level, when) for item, quantity, level, when in events if item == name]
+        assert [posting for item, posting in postings if item == name] == wanted
+    assert len(together) == len({item for item, _, level, _ in events if level is not None})
+
+
+def test_an_unknown_item_takes_no_room() -> None:
+    """An item enters with its first observed level; before that it costs no memory."""
+    ledger = Ledger()
+    posted((-2, None, 0), ledger=ledger)
+    assert len(ledger) == 0
+    posted((-2, 10, 0), ledger=ledger)
+    assert len(ledger) == 1
+
+
+def test_a_snapshot_is_a_copy_and_restores() -> None:
+    """A restored ledger continues as the original would have, and the snapshot does not change underneath."""
+    ledger = Ledger()
+    posted((0, 10, 0), (-3, None, 1), ledger=ledger)
+    state = ledger.snapshot()
+    posted((-1, 2, 9), ledger=ledger)
+    restored = Ledger()
+    restored.restore(state)
+    assert restored.snapshot() == {"item": (7 * UNIT, T)}
+    assert posted((-1, None, 0), ledger=restored) == Posting(7 * UNIT, 6 * UNIT, False)
+    assert posted((-1, None, -1), ledger=restored).is_late
