@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from consumer.assigned import FIRST_RETRY_SECONDS, Assigned, Phase
 from consumer.checkpoint.envelope import EnvelopeError, unseal
 from consumer.checkpoint.reference import Reference, UnreadableReferenceError, decode_reference
 from consumer.checkpoint.store import CheckpointName, StoreError
@@ -27,61 +27,7 @@ if TYPE_CHECKING:
     from consumer.learning.task import PartitionTask
     from consumer.metrics import Metrics
 
-_FIRST_RETRY_SECONDS: Final = 0.25
 _LONGEST_CALL_SECONDS: Final = 5.0
-
-
-class Phase(Enum):
-    """Where a partition stands between being assigned and being processed."""
-
-    GAINED = "gained"  # assigned, its committed offset not yet read
-    FRESH = "fresh"  # no committed offset: its start offset awaits its first commit
-    REPLAYING = "replaying"  # learning again what lies between its checkpoint and its committed offset
-    LIVE = "live"
-
-
-class Assigned:
-    """One assigned partition.
-
-    Attributes:
-        task: its state, from FRESH on.
-        committed_offset: the group's committed offset as last read or confirmed.
-        reference: the reference committed with it.
-        confirmed: offsets of the checkpoints whose references were confirmed, the restored one first.
-        durable: a checkpoint that is durable and waits for a commit to refer to it.
-        is_snapshot_pending: a snapshot is on its way to the store.
-        snapshot_at: when the last snapshot was taken, on the loop's clock.
-        last_timestamp_ms: Kafka timestamp of the last record in the open transaction.
-        is_from_checkpoint: the task was restored from a checkpoint, so the ladder has a lower rung.
-    """
-
-    def __init__(self, partition: int, now: float) -> None:
-        self.partition = partition
-        self.phase = Phase.GAINED
-        self.task: PartitionTask | None = None
-        self.committed_offset = -1
-        self.reference: Reference | None = None
-        self.confirmed: deque[int] = deque()
-        self.durable: CheckpointName | None = None
-        self.is_snapshot_pending = False
-        self.snapshot_at = now
-        self.is_from_checkpoint = False
-        self.last_timestamp_ms: int | None = None
-        self.retry_at = now
-        self.call_seconds = _FIRST_RETRY_SECONDS
-
-    @property
-    def state(self) -> PartitionTask:
-        """The task, where the phase says that there is one."""
-        if self.task is None:
-            raise AssertionError(f"partition {self.partition} is {self.phase.value} and has no task")
-        return self.task
-
-    @property
-    def replay_distance(self) -> int:
-        """How many offsets a restart would replay if it came now."""
-        task = self.state
-        return task.next_offset - (self.confirmed[-1] if self.confirmed else task.first_offset)
 
 
 class Assignment:
@@ -181,7 +127,7 @@ class Assignment:
                 # Most often a lost worker's transaction is pending on the offset: it ends by the broker's time-out.
                 self._log.info("restore_waits", partition=assigned.partition, reason=str(error))
                 assigned.call_seconds = min(2 * assigned.call_seconds, _LONGEST_CALL_SECONDS)
-                assigned.retry_at = self._clock() + _FIRST_RETRY_SECONDS
+                assigned.retry_at = self._clock() + FIRST_RETRY_SECONDS
 
     def start_fresh(self, assigned: Assigned, connection: Connection) -> None:
         """Begin to read a fresh partition, now that its start offset is committed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from consumer.assignment import Phase
+from consumer.assigned import Phase
 from consumer.checkpoint.writer import Snapshot
 from consumer.errors import CheckpointsError
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from consumer.assignment import Assigned, Assignment
+    from consumer.assigned import Assigned
+    from consumer.assignment import Assignment
     from consumer.checkpoint.writer import CheckpointWriter, Written
     from consumer.metrics import Metrics
 

@@ -10,10 +10,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from consumer.assignment import Assignment, Phase
+from consumer.assigned import Phase
+from consumer.assignment import Assignment
 from consumer.broker import EndOfPartition, Position
 from consumer.checkpoint.writer import CheckpointWriter
 from consumer.checkpointing import Checkpointing
+from consumer.end_of_input import EndOfInput
 from consumer.errors import (
     AbortError,
     FencedError,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from consumer.assignment import Assigned
+    from consumer.assigned import Assigned
     from consumer.broker import Broker, Connection
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
@@ -49,8 +51,6 @@ _BATCH_RECORDS: Final = 2_000
 _POLL_SECONDS: Final = 0.1
 _FENCED_WITHIN_SECONDS: Final = 60.0
 _REBUILD_PAUSE_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
-_CALL_SECONDS: Final = 1.0
-_END_CHECK_SECONDS: Final = 0.5
 _GAUGES_SECONDS: Final = 2.0
 
 
@@ -94,7 +94,6 @@ class Worker:
         self._health = health
         self._metrics = metrics
         self._log = log
-        self._stop_at_end = stop_at_end
         self._clock = clock
         self._assignment = Assignment(
             identity=identity,
@@ -120,8 +119,7 @@ class Worker:
         self._partitions = partitions
         self._fenced_at: deque[float] = deque()
         self._is_stopping = False
-        self._ends: dict[int, int] | None = None
-        self._end_check_at = 0.0
+        self._end = EndOfInput(clock, log) if stop_at_end else None
         self._gauges_at = 0.0
         self._committed_at = clock()
         self._rebuilds = 0
@@ -159,6 +157,9 @@ class Worker:
                 is_settled = self._recover(error)
             except RetryError as error:
                 self._log.info("retry", reason=str(error))
+
+    def _has_reached_end(self) -> bool:
+        return self._end is not None and self._end.is_reached(self._connection, self._assignment, self._partitions)
 
     def abandon(self) -> None:
         """Throw the clients away, committing nothing: the next start finds what was committed."""
@@ -386,27 +387,6 @@ class Worker:
             max_records=self._settings.transaction_max_records,
             clock=self._clock,
         )
-
-    # The end of the input
-
-    def _has_reached_end(self) -> bool:
-        """Tell whether the group, whoever in it, has committed up to where the input ended at the start."""
-        if not self._stop_at_end:
-            return False
-        if self._ends is None:
-            self._ends = {number: self._connection.log_range(number)[1] for number in range(self._partitions)}
-            self._log.info("will_stop_at_end", ends=self._ends)
-        committed = {assigned.partition: assigned.committed_offset for assigned in self._assignment}
-        if any(committed.get(number, end) < end for number, end in self._ends.items()):
-            return False
-        others = [number for number in self._ends if number not in committed]
-        if not others:
-            return True
-        if self._clock() < self._end_check_at:  # asking the broker about other workers' partitions takes a while
-            return False
-        self._end_check_at = self._clock() + _END_CHECK_SECONDS
-        answers = {number: self._connection.committed(number, _CALL_SECONDS) for number in others}
-        return all(answer is not None and answer.offset >= self._ends[number] for number, answer in answers.items())
 
     # What others see
 

@@ -201,17 +201,18 @@ class OtherPipeline(compose.Pipeline):
 class OtherScaler(preprocessing.StandardScaler):
     """A scaler that scales otherwise."""
 
-    def transform_one(self, x: Features) -> Features:
+    def transform_one(self, x: Any) -> Any:
         """Return twice as much."""
-        return {name: 2.0 * value for name, value in super().transform_one(x).items()}
+        scaled = super().transform_one(x)  # type: ignore[no-untyped-call]
+        return {name: 2.0 * value for name, value in scaled.items()}
 
 
 class OtherRegression(linear_model.LinearRegression):
     """A regression that predicts something else."""
 
-    def predict_one(self, x: Features) -> float:
+    def predict_one(self, x: Any) -> Any:
         """Return one more."""
-        return float(super().predict_one(x)) + 1.0
+        return super().predict_one(x) + 1.0  # type: ignore[no-untyped-call]
 
 
 class OtherSGD(optim.SGD):
@@ -285,7 +286,7 @@ OTHERS: Final[dict[str, Callable[[], Any]]] = {
     "windowed scaler": lambda: pipeline(preprocessing.StandardScaler(window_size=20)),
     "scaler without std": lambda: pipeline(preprocessing.StandardScaler(with_std=False)),
     "another scaler": lambda: pipeline(preprocessing.MinMaxScaler()),
-    "another regression": lambda: pipeline(regression=linear_model.PARegressor()),
+    "another regression": lambda: pipeline(regression=linear_model.PARegressor()),  # type: ignore[no-untyped-call]
     "subclass of the scaler": lambda: pipeline(OtherScaler()),
     "subclass of the regression": lambda: pipeline(regression=OtherRegression()),
     "subclass of the pipeline": lambda: pipeline(kind=OtherPipeline),

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from consumer.assembly import build_worker
-from consumer.assignment import Phase
+from consumer.assigned import Phase
 from consumer.broker import Committed, EndOfPartition, InputTopic
 from consumer.checkpoint.reference import decode_reference
 from consumer.errors import AbortError, FencedError, LogGapError, NameClashError, RebuildError, RetryError, StateError
@@ -186,7 +186,8 @@ def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             stop_at_end=True,
         )
         if end is not None:
-            worker._ends = {0: end}  # else it would leave at once where everything is committed
+            assert worker._end is not None
+            worker._end._offsets = {0: end}  # else it would leave at once where everything is committed
         worker._clock = worker._assignment._clock = worker._checkpointing._clock = Clock()
         worker._committed_at = 0.0
         return worker
