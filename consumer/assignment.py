@@ -126,13 +126,18 @@ class Assignment:
             except RetryError as error:
                 # Most often a lost worker's transaction is pending on the offset: it ends by the broker's time-out.
                 self._log.info("restore_waits", partition=assigned.partition, reason=str(error))
+                if assigned.phase is not Phase.GAINED:  # it failed after it was started: begin again from the beginning
+                    connection.stop([assigned.partition])
+                    assigned.phase = Phase.GAINED
                 assigned.call_seconds = min(2 * assigned.call_seconds, _LONGEST_CALL_SECONDS)
                 assigned.retry_at = self._clock() + FIRST_RETRY_SECONDS
 
-    def start_fresh(self, assigned: Assigned, connection: Connection) -> None:
-        """Begin to read a fresh partition, now that its start offset is committed."""
-        self._start(assigned, connection)
-        assigned.phase = Phase.LIVE
+    def start_fresh(self, connection: Connection) -> None:
+        """Begin to read the fresh partitions whose start offset is committed by now."""
+        for assigned in self.in_phase(Phase.FRESH):
+            if assigned.committed_offset >= 0:
+                self._start(assigned, connection)
+                assigned.phase = Phase.LIVE
 
     def has_replayed(self, assigned: Assigned, connection: Connection) -> bool:
         """Finish a replay that reached the committed offset; tell whether the partition is live now.
@@ -187,7 +192,7 @@ class Assignment:
         return [
             assigned
             for assigned in self._assigned.values()
-            if assigned.phase is Phase.FRESH
+            if (assigned.phase is Phase.FRESH and assigned.committed_offset < 0)
             or (
                 assigned.phase is Phase.LIVE
                 and (assigned.durable is not None or assigned.state.next_offset > assigned.committed_offset)

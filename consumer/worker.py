@@ -22,6 +22,7 @@ from consumer.errors import (
     LogGapError,
     ModelError,
     NameClashError,
+    RebuildError,
     RecoverableError,
     RetryError,
     SmartInventoryError,
@@ -168,6 +169,7 @@ class Worker:
     def _finish(self) -> None:
         """Checkpoint where everything stands and commit once more, so that the next start replays nothing."""
         self._health.not_ready("stopping")
+        self._commit()  # first of all: a transaction left open while checkpoints are written could time out
         if not self._checkpointing.finish(self._settings.shutdown_seconds / 2):
             self._log.error("stopped_without_checkpoint", reason="a checkpoint could not be written in time")
         self._commit()
@@ -252,7 +254,12 @@ class Worker:
         if not is_beyond and task.next_offset < assigned.committed_offset:
             return False
         self._publish_tally(assigned)
-        if not self._assignment.has_replayed(assigned, self._connection):
+        try:
+            is_live = self._assignment.has_replayed(assigned, self._connection)
+        except RetryError as error:
+            # Not retried from here: the rest of the batch has been fetched and would never come again.
+            raise RebuildError(str(error)) from error
+        if not is_live:
             del running[item.partition]  # a lower rung began, and what was fetched is not its next record
             return False
         return is_beyond
@@ -263,6 +270,7 @@ class Worker:
         if any(assigned.partition >= self._partitions for assigned in gained):
             self._partitions = self._broker.check_topics().partitions  # the topic has grown: do the outputs suffice?
         self._assignment.restore_gained(self._connection)
+        self._assignment.start_fresh(self._connection)
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
 
     def _commit(self) -> None:
@@ -281,9 +289,6 @@ class Worker:
         self._transaction.commit([position for _, _, position in committing])
 
         self._checkpointing.prune(self._assignment.confirm(committing))
-        for assigned in advancing:
-            if assigned.phase is Phase.FRESH:
-                self._assignment.start_fresh(assigned, self._connection)
         self._rebuilds = 0
         self._committed_at = self._clock()
         self._metrics.count("transactions", 1, "committed")

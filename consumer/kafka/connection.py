@@ -87,10 +87,14 @@ class KafkaConnection:
     def poll(self, max_records: int, timeout: float) -> list[Record | EndOfPartition]:
         """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
         self._producer.poll(0)
-        first = self._consumer.poll(timeout)
         polled: list[Record | EndOfPartition] = []
+        try:
+            first = self._consumer.poll(timeout)
+            rest = [] if first is None else self._consumer.consume(max_records - 1, 0)
+        except KafkaException as exception:  # whatever was fetched is lost, and its offsets will not come again
+            raise RebuildError(f"poll: {error_of(exception).str()}") from exception
         if first is not None:  # a message with an empty value is falsy
-            for message in (first, *self._consumer.consume(max_records - 1, 0)):
+            for message in (first, *rest):
                 error = message.error()
                 if error is None:
                     kind, timestamp = message.timestamp()
