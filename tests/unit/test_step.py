@@ -253,6 +253,13 @@ def trained(change: Callable[[Features], Features]) -> Any:
     return model
 
 
+def partly_trained(part: str, *arguments: Any) -> Any:
+    """The reference pipeline, of which one part alone has seen other features than ours."""
+    model = pipeline()
+    model[part].learn_one(*arguments)
+    return model
+
+
 def half_trained() -> Any:
     """A reference pipeline whose scaler has seen one feature more often than the others."""
     model = pipeline()
@@ -297,6 +304,10 @@ OTHERS: Final[dict[str, Callable[[], Any]]] = {
     "trained with fewer features": lambda: trained(lambda features: {"quantity": features["quantity"]}),
     "trained with more features": lambda: trained(lambda features: features | {"promotion": 1.0}),
     "trained in another order": lambda: trained(lambda features: dict(reversed(features.items()))),
+    "scaler trained with more features": lambda: partly_trained("scale", PROBE | {"promotion": 1.0}),
+    "scaler trained with fewer features": lambda: partly_trained("scale", {"quantity": 1.0}),
+    "regression trained with more features": lambda: partly_trained("lin_reg", PROBE | {"promotion": 1.0}, 3.0),
+    "regression trained with fewer features": lambda: partly_trained("lin_reg", {"quantity": 1.0}, 3.0),
     "one feature seen more often": half_trained,
 }
 

@@ -364,6 +364,89 @@ def test_which_events_take_the_plain_way(value: bytes, is_plain: bool) -> None:
     assert isinstance(decode(value, KAFKA_MS, Limits()), Event)
 
 
+@pytest.mark.parametrize("extra", [b"", b', "till": 7'], ids=["plain", "pydantic"])
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        (
+            "sku",
+            ['" milk\\t"', '"\\u3000a b"', '"a\\u200b"', "12", "-0"],
+            ['" "', '"a\\u0000"', '"\\u001ca"', '"a\\u0085b"'],
+        ),
+        ("store_id", ['"é"', "9" * 64], ['"a\\u009f"', '"\\u007f"', "1.0", "1e2", "true", "null", "[]", "9" * 65]),
+        ("line_id", ["null", "0", json.dumps("x" * 999)], ['""', '"a\\nb"', "1.5", "false", "{}"]),
+        ("corrects", ["null", '" t0 "', "7"], ['"\\u3000"', '"\\u001e"', "1.5", "false", "[]"]),
+        ("transaction_type", ["null", '""', '" sale\\u0000"', '"loan"'], ["1", "true", "[]"]),
+        (
+            "quantity",
+            ['"-12.50"', '"007"', "-0", "1e2", "1000000", "-1000000", "0.000001", "999999.999999"],
+            [
+                *(
+                    '" 1"',
+                    '"1e2"',
+                    '"+1"',
+                    '".5"',
+                    '"-.5"',
+                    '"1."',
+                    '"-"',
+                    '""',
+                    '"\\u0661"',
+                    '"NaN"',
+                    "NaN",
+                    "-Infinity",
+                ),
+                *("true", "null", "1e400", "1" + "0" * 400, "1000001", "1000000.000001", "0.0000001", "-0.1234565"),
+            ],
+        ),
+        ("unit_cost", ["null", "0", "0.123456789", "1e6", '"2.50"'], ["-0.01", "1000000.1", '"-1"', "true", '"1,5"']),
+        (
+            "new_stock_level",
+            ["null", "-1e9", "1e9", "999999999.999999", '"5"'],
+            ["1000000000.000001", "-1e10", "0.0000005", "true", '"5 "', "NaN", "[]"],
+        ),
+    ],
+)
+def test_a_field_s_own_rule(field: str, good: list[str], bad: list[str], extra: bytes) -> None:
+    """Each field takes exactly the JSON that the contract gives it, from both decoders."""
+    for token in good:
+        value = raw(field, token)[:-1] + extra + b"}"
+        assert verdict(value) == oracle_verdict(value)
+        assert verdict(value)[0] == "t1"
+    refused = (Reason.INVALID_FIELD.value, InvalidEvent(Reason.INVALID_FIELD, field).message)
+    assert [verdict(raw(field, token)[:-1] + extra + b"}") for token in bad] == [refused] * len(bad)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "taken"),
+    [
+        (("sale", "waste", "transfer_out"), [-1, 0, -0.0]),
+        (("return", "receipt", "transfer_in"), [1, 0, -0.0]),
+        ((None, "adjustment", "count", "void", "loan", "Sale", " sale", ""), [-1, 0, -0.0, 1]),
+    ],
+)
+def test_signs(kinds: tuple[str | None, ...], taken: list[float]) -> None:
+    """A sign contrary to the type is refused; of types that the contract does not know, any sign is taken."""
+    for kind in kinds:
+        for quantity in (-1, 0, -0.0, 1):
+            value = value_of(transaction_type=kind, quantity=quantity, new_stock_level=5)
+            refused = verdict(value)[0] == Reason.SIGN_CONTRADICTS_TYPE.value
+            assert refused is (quantity not in taken)
+            assert verdict(value) == oracle_verdict(value)
+
+
+@pytest.mark.parametrize("extra", [{}, UNKNOWN], ids=["plain", "pydantic"])
+@pytest.mark.parametrize(("field", "longest"), [("transaction_id", 128), ("store_id", 64), ("sku", 64)])
+def test_the_longest_ids(field: str, longest: int, extra: dict[str, Any]) -> None:
+    """An id's length counts characters, not bytes; both decoders draw the line at the same one, and none is empty."""
+    for letter in "xé😀":
+        fits, too_long = (
+            value_of(**{field: letter * longest}, **extra),
+            value_of(**{field: letter * (longest + 1)}, **extra),
+        )
+        assert getattr(decode(fits, KAFKA_MS, Limits()), field) == letter * longest
+        assert verdict(too_long) == verdict(value_of(**{field: ""}, **extra)) == oracle_verdict(too_long)
+
+
 @pytest.mark.parametrize("own", OWN_NAMES)
 @pytest.mark.parametrize("token", ["5", "null", "true", '"x"', "-1e400", "[1]", "123456789012345678901234567890"])
 def test_an_event_cannot_set_the_decoder_s_own_values(own: str, token: str) -> None:
@@ -371,6 +454,9 @@ def test_an_event_cannot_set_the_decoder_s_own_values(own: str, token: str) -> N
     clean = decode(value_of(new_stock_level=3), KAFKA_MS, Limits())
     value = raw(own, token)[:-1] + b', "new_stock_level": 3}'
     assert decode(value, KAFKA_MS, Limits()) == clean
+    count = {"transaction_type": "count", "quantity": None, "new_stock_level": 3}
+    counted = decode(value_of(**count, **{own: "@"}).replace(b'"@"', token.encode()), KAFKA_MS, Limits())
+    assert counted == decode(value_of(**count), KAFKA_MS, Limits())
     level_less = decode(raw(own, token), KAFKA_MS, Limits())
     assert (level_less.quantity_millionths, level_less.level_millionths) == (-2_000_000, None)
     assert level_less.occurred_us == KAFKA_MS * 1000
