@@ -252,6 +252,15 @@ def test_news_gets_through() -> None:
     assert errors(worker, better[12_000:])[0] == 0.0
 
 
+def test_a_new_model_believes_what_it_sees_first() -> None:
+    """It has nothing yet to call unusual: 30 receipts of which a fifth is missing teach it at full rate."""
+    share = Share()
+    receipt = event(quantity=20, transaction_type="receipt")
+    for _ in range(30):
+        share.expect_and_learn(receipt, "receipt", -0.2)
+    assert share.expect(receipt) < -0.02
+
+
 def test_a_carton_vouches_for_no_tanker() -> None:
     """A correction that has earned its place for small receipts is not used for one a thousand times as large."""
     worker = worked(grocery(5_000, short(0.05)))
@@ -429,6 +438,8 @@ def test_whatever_comes_all_numbers_stay_finite(runs: list[tuple[Event, int | No
             assert abs(predicted - bare) <= reach + abs(bare) * 1e-15
         state = model.state()
         assert all(math.isfinite(number) for number in numbers(state))
+        assert all(without <= LARGEST_SHARE**2 for _, without, _ in state["gates"].values())
+        assert all(corrected <= (2 * LARGEST_SHARE) ** 2 for _, _, corrected in state["gates"].values())
         weights = state["share"][0]["lin_reg"].weights.values()
         assert max(map(abs, weights)) <= 0.02 * max(model.events_learned, 1)
 
@@ -539,6 +550,7 @@ def test_a_warm_start_knows_the_share_and_owns_its_pipeline() -> None:
     for _ in range(LEAST_VOTES):
         assert model.step(receipt, posting(0, 19)) == 20.0  # no gate is handed down
     assert model.step(receipt, posting(0, 19)) == pytest.approx(19.0, abs=0.05)
+    model.state()  # which brings its own pipeline up to date
     assert pickle.dumps(teacher.pipeline) == before
 
 
