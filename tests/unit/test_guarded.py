@@ -543,15 +543,16 @@ def test_plain_river_goes_on_with_the_pipeline() -> None:
 def test_a_warm_start_knows_the_share_and_owns_its_pipeline() -> None:
     """A new model with a trained pipeline expects its share, has learned nothing itself, and leaves the other alone."""
     teacher = worked(grocery(6_000, short(0.05))).model
-    before = pickle.dumps(teacher.pipeline)
-    model = GuardedModel(teacher.pipeline)
+    pipeline = teacher.pipeline
+    before = pickle.dumps(pipeline)
+    model = GuardedModel(pipeline)
     assert model.events_learned == 0
     receipt = event(quantity=20, transaction_type="receipt", unit_cost=3, new_stock_level=19)
     for _ in range(LEAST_VOTES):
         assert model.step(receipt, posting(0, 19)) == 20.0  # no gate is handed down
     assert model.step(receipt, posting(0, 19)) == pytest.approx(19.0, abs=0.05)
     model.state()  # which brings its own pipeline up to date
-    assert pickle.dumps(teacher.pipeline) == before
+    assert pickle.dumps(pipeline) == before
 
 
 def spoiled(change: Callable[[Any], object]) -> Any:
