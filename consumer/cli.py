@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from consumer import __version__, settings
-from consumer.errors import ExitCode, RetryError, SettingsError, StopError
+from consumer.commands.terminal import one_sentence, output, settings_with_broker
+from consumer.errors import SettingsError, StopError
 from consumer.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,12 +30,10 @@ app: Final = typer.Typer(
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 
-_output: Final = Console()
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        _output.print(f"smart-inventory {__version__}", highlight=False)
+        output.print(f"smart-inventory {__version__}", highlight=False)
         raise typer.Exit
 
 
@@ -60,7 +57,7 @@ def run(
     ] = 1,
 ) -> None:
     """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment."""
-    with _one_sentence():
+    with one_sentence():
         loaded = settings.load()
         if workers > 1:
             from consumer.supervisor import run_workers  # noqa: PLC0415 -- only where it is needed
@@ -85,26 +82,26 @@ def run(
             raise
 
 
-@app.command(name="config")
+@app.command(name="config", epilog="Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 smart-inventory config")
 def config() -> None:
     """Show every setting in force, secrets hidden, and the KAFKA_* properties that are passed to the client."""
-    with _one_sentence():
+    with one_sentence():
         loaded = settings.load()
         table = Table(title="Settings")
         for column in ("variable", "value", "meaning"):
             table.add_column(column)
         for name, field in Settings.model_fields.items():
             value = settings.redacted(name, getattr(loaded, name))
-            table.add_row(name.upper(), value, field.description or "")
-        _output.print(table)
+            table.add_row(name.upper(), Text(value), field.description or "")
+        output.print(table)
         properties = settings.kafka_properties(os.environ)
         if properties:
             passed = Table(title="Passed to the Kafka client")
             for column in ("property", "value"):
                 passed.add_column(column)
             for name, value in properties.items():
-                passed.add_row(name, settings.redacted(name, value))
-            _output.print(passed)
+                passed.add_row(Text(name), Text(settings.redacted(name, value)))
+            output.print(passed)
         from consumer.run import refuse_owned  # noqa: PLC0415
 
         refuse_owned(properties)
@@ -119,8 +116,8 @@ def topics_create(
     ] = -1,
 ) -> None:
     """Create the input, output and dead-letter topics where they do not exist."""
-    with _one_sentence():
-        loaded = _with_broker()
+    with one_sentence():
+        loaded = settings_with_broker()
         from consumer import logs  # noqa: PLC0415
         from consumer.kafka.topics import create_topics  # noqa: PLC0415
         from consumer.run import client_properties, topic_names  # noqa: PLC0415
@@ -133,7 +130,7 @@ def topics_create(
             retention_ms=retention_ms,
         )
         for name, is_new in created.items():
-            _output.print(f"{name}: {'created' if is_new else 'exists already, left as it is'}", highlight=False)
+            output.print(f"{name}: {'created' if is_new else 'exists already, left as it is'}", highlight=False)
 
 
 @app.command(epilog="Example: smart-inventory simulate --source completejourney --limit 100000 --rate 5000")
@@ -150,8 +147,8 @@ def simulate(  # noqa: PLR0913 -- one option each
     seed: Annotated[int, typer.Option(help="Seed of the synthetic shop and of the faults.")] = 0,
 ) -> None:
     """Send a shop's stock transactions to the input topic."""
-    with _one_sentence():
-        loaded = _with_broker()
+    with one_sentence():
+        loaded = settings_with_broker()
         from consumer import logs  # noqa: PLC0415
         from consumer.run import client_properties  # noqa: PLC0415
         from consumer.simulate.faults import with_faults  # noqa: PLC0415
@@ -173,7 +170,7 @@ def simulate(  # noqa: PLR0913 -- one option each
         table.add_column("records", justify="right")
         for kind, number in sorted(report.by_kind.items()):
             table.add_row(kind, f"{number:,}")
-        _output.print(table)
+        output.print(table)
 
 
 def _shop(source: str, limit: int | None, key_by: str, seed: int) -> Iterator[ShopEvent]:
@@ -188,23 +185,3 @@ def _shop(source: str, limit: int | None, key_by: str, seed: int) -> Iterator[Sh
 
         return completejourney_events(key_by=key_by, limit=limit)  # type: ignore[arg-type]  # checked above
     raise SettingsError(f"--source {source!r}: expected synthetic or completejourney")
-
-
-def _with_broker() -> Settings:
-    loaded = settings.load()
-    if loaded.kafka_bootstrap_servers is None:
-        raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
-    return loaded
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Say an error in one sentence on standard error and leave with its exit code."""
-    try:
-        yield
-    except StopError as error:
-        sys.stderr.write(f"smart-inventory: {error}\n")
-        raise typer.Exit(error.exit_code) from error
-    except RetryError as error:
-        sys.stderr.write(f"smart-inventory: {error}\n")
-        raise typer.Exit(ExitCode.BROKER) from error

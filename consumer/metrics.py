@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from schemas.dead_letter import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -284,6 +286,7 @@ class Metrics:
 
 _VOCABULARIES: Final[dict[str, tuple[str, ...]]] = {
     "records_skipped": ("repeat",),
+    "dead_letters": tuple(reason.value for reason in Reason),
     "phase_seconds": ("poll", "process", "commit", "restore", "snapshot"),
     "transactions": ("committed", "aborted", "rebuilt"),
     "rebalances": ("gained", "revoked", "lost"),

@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     processing_guarantee: Guarantee = Field(default=Guarantee.EXACTLY_ONCE, description="exactly_once, at_least_once.")
     commit_interval_ms: int = Field(default=200, ge=1, le=5_000, description="Longest age of a transaction.")
     checkpoint_url: str = Field(default="file:checkpoints", description="Where checkpoints go: file:DIRECTORY.")
-    checkpoint_interval_seconds: float = Field(default=10, gt=0, description="Time between a partition's checkpoints.")
+    checkpoint_interval_seconds: float = Field(
+        default=10, gt=0, le=86_400, allow_inf_nan=False, description="Time between a partition's checkpoints."
+    )
     checkpoint_signing_key: SecretStr | None = Field(default=None, description="Not supported yet: refused by run.")
     model: str = Field(default="linear", description="linear.")
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
@@ -84,7 +86,9 @@ class Settings(BaseSettings):
     checkpoint_keep: int = Field(default=3, ge=1, description="Checkpoints kept per partition.")
     max_replay_records: int = Field(default=5_000_000, ge=1, description="Stop before a replay would be longer.")
     on_gap: GapPolicy = Field(default=GapPolicy.STOP, description="stop; accept is not supported yet: refused by run.")
-    shutdown_seconds: float = Field(default=20, gt=0, description="Longest time that a stop may take.")
+    shutdown_seconds: float = Field(
+        default=20, gt=0, le=86_400, allow_inf_nan=False, description="Longest time that a stop may take."
+    )
 
     def checkpoint_directory(self) -> Path:
         """Return the directory of `CHECKPOINT_URL`.
@@ -156,6 +160,6 @@ def redacted(name: str, value: object) -> str:
 
 def _problem(detail: Mapping[str, Any]) -> str:
     name = str(detail["loc"][0]).upper() if detail["loc"] else "settings"
-    expected = str(detail["msg"]).removeprefix("Value error, ")
+    expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     shown = redacted(name, detail.get("input"))
-    return f"{name}={shown!r}: expected {expected[0].lower()}{expected[1:].removeprefix('nput should be ')}"
+    return f"{name}={shown!r}: expected {expected[0].lower()}{expected[1:]}"

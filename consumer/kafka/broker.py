@@ -9,8 +9,9 @@ from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
 from consumer.kafka.connection import KafkaConnection
-from consumer.kafka.errors import error_of
+from consumer.kafka.errors import error_of, of_configuration
 from consumer.kafka.topics import TopicNames, check_topics
+from consumer.settings import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,13 +65,16 @@ def unknown_properties(properties: Mapping[str, str]) -> list[str]:
     for name, value in properties.items():
         try:
             Producer({name: value, "log_level": 0})
+        except (AttributeError, TypeError) as error:  # the binding's own, which takes no text from the environment
+            raise SettingsError(f"{_variable(name)} cannot be set from the environment: {error}; unset it") from error
         except KafkaException as exception:
             reason = error_of(exception).str()
             if "No such configuration property" in reason:
                 unknown.append(name)
             # A property that needs its companions (sasl.*, ssl.*) is judged with them when the clients are built.
-            elif "Invalid value" in reason or "out of range" in reason:
-                raise SettingsError(f"{_variable(name)}={value!r} is refused: {reason}") from exception
+            elif not reason.startswith("Failed to create"):
+                shown = redacted(name, value)
+                raise SettingsError(f"{_variable(name)}={shown!r} is refused: {reason.strip()}") from exception
     return unknown
 
 
@@ -116,9 +120,7 @@ class KafkaBroker:
                 log=self._log,
             )
         except KafkaException as exception:
-            raise SettingsError(
-                f"the Kafka client refuses its configuration: {error_of(exception).str()}; check the KAFKA_* settings"
-            ) from exception
+            raise of_configuration(exception) from exception
 
     def check_topics(self) -> InputTopic:
         """Check the topics through the admin client."""

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from consumer.broker import Committed, EndOfPartition
 from consumer.errors import FencedError, LogGapError, RebuildError, RetryError
-from consumer.kafka.errors import error_of, is_refusal, of_call, of_transaction
+from consumer.kafka.errors import error_of, is_fenced, is_refusal, of_call, of_commit, of_transaction
 from consumer.record import Record
 
 if TYPE_CHECKING:
@@ -207,10 +207,10 @@ class KafkaConnection:
         try:
             answers = self._consumer.commit(offsets=self._offsets, asynchronous=False)
         except KafkaException as exception:
-            raise RebuildError(f"commit offsets: {error_of(exception).str()}") from exception
+            raise of_commit(error_of(exception), "commit offsets") from exception
         failed = [answer.error for answer in answers if answer.error is not None]
         if failed:
-            raise RebuildError(f"commit offsets: {failed[0].str()}")
+            raise of_commit(failed[0], "commit offsets")
 
     def abort(self) -> None:
         """Abort the open transaction."""
@@ -282,7 +282,7 @@ class KafkaConnection:
     def _on_error(self, error: KafkaError) -> None:
         if is_refusal(error):
             self._failure = of_call(error, "connect to Kafka")
-        elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
+        elif is_fenced(error):
             self._failure = FencedError(f"a client failed for good: {error.str()}")
         else:
             self._log.warning("kafka_error", code=error.name(), reason=error.str())
@@ -300,7 +300,7 @@ class KafkaConnection:
                 f"partition {partition} of {self._input_topic} no longer holds the record that comes next "
                 f"({error.str()}); raise the topic's retention, then start a new group with a new output topic"
             )
-        elif error.fatal() or code in {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}:  # noqa: SLF001
+        elif is_fenced(error):
             self._failure = FencedError(f"the consumer was fenced: {error.str()}")
         elif code in _TOPIC_GONE:
             self._failure = RebuildError(f"the input topic is not there: {error.str()}")

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from consumer.broker import InputTopic
 from consumer.errors import RetryError, TopicsError
-from consumer.kafka.errors import error_of, is_refusal, of_call
+from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,18 @@ class TopicNames(NamedTuple):
     dead_letters: str
 
 
+def admin_client(config: Mapping[str, Any]) -> AdminClient:
+    """Return a client for questions about topics and groups.
+
+    Raises:
+        SettingsError: it cannot be built from these properties.
+    """
+    try:
+        return AdminClient(dict(config))
+    except KafkaException as exception:
+        raise of_configuration(exception) from exception
+
+
 def create_topics(
     config: Mapping[str, Any], names: TopicNames, *, partitions: int, replication_factor: int, retention_ms: int
 ) -> dict[str, bool]:
@@ -43,7 +55,7 @@ def create_topics(
         BrokerError: the broker refuses this client.
         RetryError: it could not be reached.
     """
-    admin = AdminClient(dict(config))
+    admin = admin_client(config)
     larger = str(_INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES)
     wanted = {
         names.input: {"retention.ms": str(retention_ms), "max.message.bytes": str(_INPUT_MESSAGE_BYTES)},
@@ -69,6 +81,8 @@ def create_topics(
                 raise _unreachable(error) from exception
             else:
                 raise TopicsError(f"topic {name} was not created: {error.str()}") from exception
+        except TimeoutError as exception:
+            raise _no_answer() from exception
     return created
 
 
@@ -80,7 +94,7 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
         BrokerError: the broker refuses this client.
         RetryError: it could not be reached.
     """
-    admin = AdminClient(dict(config))
+    admin = admin_client(config)
     described: dict[str, TopicDescription] = {}
     futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_SECONDS)
     for name, future in futures.items():
@@ -96,9 +110,7 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
                 ) from exception
             raise _unreachable(error) from exception
         except TimeoutError as exception:
-            raise RetryError(
-                f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS"
-            ) from exception
+            raise _no_answer() from exception
     partitions = len(described[names.input].partitions)
     for name in (names.output, names.dead_letters):
         found = len(described[name].partitions)
@@ -122,6 +134,10 @@ def _cleanup_policy(admin: AdminClient, topic: str) -> str:
         return str(future.result(_SECONDS)["cleanup.policy"].value)
     except KafkaException as exception:
         raise of_call(error_of(exception), f"read the configuration of topic {topic}") from exception
+
+
+def _no_answer() -> RetryError:
+    return RetryError(f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS")
 
 
 def _unreachable(error: KafkaError) -> RetryError:

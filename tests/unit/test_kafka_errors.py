@@ -171,7 +171,6 @@ def test_a_fatal_flag_rebuilds_whatever_the_code(code: int) -> None:
     assert kind(of_call(error(code, fatal=True), "read the committed offset")) is FencedError
 
 
-@pytest.mark.xfail(reason="of_call looks at the flag only, so code _FATAL without it is tried again for ever")
 def test_the_fatal_code_is_fatal_without_its_flag() -> None:
     """A fenced static member's consumed error has code _FATAL, but `fatal()` is False (rule 17)."""
     assert kind(of_call(error(KafkaError._FATAL), "read the committed offset")) is FencedError
@@ -322,7 +321,6 @@ def test_a_failed_commit_of_offsets_is_in_doubt(code: int) -> None:
     assert issubclass(kind(commit_at_least_once(error(code))), RebuildError)
 
 
-@pytest.mark.xfail(reason="KafkaConnection.commit makes a RebuildError of every error under at_least_once")
 @pytest.mark.parametrize(
     ("code", "expected"),
     [(KafkaError.FENCED_INSTANCE_ID, FencedError), (KafkaError.GROUP_AUTHORIZATION_FAILED, BrokerError)],

@@ -62,7 +62,7 @@ BAD: Final = (
     ("COMMIT_INTERVAL_MS", "5001", "less than or equal to 5000"),
     ("COMMIT_INTERVAL_MS", "0.2", "valid integer"),
     ("CHECKPOINT_INTERVAL_SECONDS", "0", "greater than 0"),
-    ("CHECKPOINT_INTERVAL_SECONDS", "nan", "greater than 0"),
+    ("CHECKPOINT_INTERVAL_SECONDS", "nan", "finite number"),
     ("CHECKPOINT_INTERVAL_SECONDS", "often", "valid number"),
     ("MODEL_SCOPE", "shop", "'partition', 'store' or 'item'"),
     ("METRICS_PORT", "70000", "less than or equal to 65535"),
@@ -213,7 +213,6 @@ def test_a_bad_value_is_one_sentence(loaded: Callable[..., Settings], variable: 
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.xfail(reason="_problem keeps the i of pydantic's 'Input should be': 'expected igreater than 0'")
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
@@ -239,9 +238,6 @@ def test_all_bad_values_are_named_at_once(loaded: Callable[..., Settings]) -> No
     assert [sentence.split("=")[0] for sentence in sentences] == ["MODEL_SCOPE", "METRICS_PORT", "SEEN_IDS"]
 
 
-@pytest.mark.xfail(
-    reason="infinite times are accepted; SHUTDOWN_SECONDS=inf raises OverflowError when the worker stops"
-)
 @pytest.mark.parametrize("variable", ["SHUTDOWN_SECONDS", "CHECKPOINT_INTERVAL_SECONDS"])
 def test_times_are_finite(loaded: Callable[..., Settings], variable: str) -> None:
     """No clock waits for ever: threading refuses such a time-out only when it is used, at the stop."""
@@ -406,7 +402,6 @@ def test_a_bad_value_of_a_property_names_the_variable(
         client_properties(loaded(), {variable: value}, logger(capture))
 
 
-@pytest.mark.xfail(reason="judged only by two of librdkafka's phrases, or not at all: later a KafkaException escapes")
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
