@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     CHECKPOINTS = 8
     BROKER = 9
     MODEL = 10
+    BAD_LINES = 12
 
 
 class SmartInventoryError(Exception):
