@@ -34,9 +34,9 @@ _EXPECTED: Final = {  # of a line, by the contract's fields
     "transaction_id": "1 to 128 characters without control characters",
     "store_id": "1 to 64 characters without control characters",
     "sku": "1 to 64 characters without control characters",
-    "unit_cost": "a number from 0 to 1000000 with a decimal point, or nothing",
+    "unit_cost": "a number such as 2 or 2.49, from 0 to 1000000, or nothing",
     "occurred_at": "an RFC 3339 date-time with an offset, such as 2026-01-01T06:00:00+01:00, or nothing",
-    "new_stock_level": "a number with a decimal point, of at most 1000000000 in size and at most 6 decimals",
+    "new_stock_level": "a number such as 12 or 12.5, of at most 1000000000 in size and at most 6 decimals",
 }
 
 

@@ -22,7 +22,7 @@ _WITHOUT_VALUE: Final = frozenset({"too_large"})
 class Fate(StrEnum):
     """What becomes of a letter that was asked for, in words for the operator."""
 
-    SEND = "redriven"
+    SEND = "to be sent"
     BEYOND_MAX = "left: beyond --max"
     SENT_BEFORE = "left: redriven before"
     TWICE = "left: the same letter comes before"

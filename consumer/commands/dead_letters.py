@@ -153,7 +153,7 @@ def _send(loaded: Settings, made: Plan, log: Any, rules: Rules) -> None:  # noqa
         raise typer.Exit(128 + signal.SIGINT) from None
     except BrokerError as error:
         raise BrokerError(f"{error}; the same command sends the rest") from error
-    output.print(f"{sender.confirmed:,} were sent to {rules.target}, all confirmed.", highlight=False)
+    output.print(f"Sent {sender.confirmed:,} to {rules.target}, all confirmed.", highlight=False)
 
 
 def _rules(  # noqa: PLR0913 -- one option each
