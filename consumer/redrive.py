@@ -33,7 +33,7 @@ class Log(Protocol):
         """Return the first offset that each partition holds, and the one after its last."""
 
     def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int | None:
-        """Return the first offset whose record has this timestamp or a later one, None where there is none."""
+        """Return an offset before which every record is older than this; None where all are."""
 
     def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         """Yield the partition's records from `start` up to but without `end`, in offset order."""

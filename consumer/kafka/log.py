@@ -92,7 +92,7 @@ class KafkaLog:
         return {partition: self._range(topic, partition) for partition in sorted(topics[topic].partitions)}
 
     def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int | None:
-        """Return the first offset whose record has this timestamp or a later one, None where there is none."""
+        """Return an offset before which every record is older than this; None where all are."""
         asked = TopicPartition(topic, partition, max(0, timestamp_ms))
         try:
             (answer,) = self._consumer.offsets_for_times([asked], timeout=CALL_SECONDS)
