@@ -20,6 +20,7 @@ from schemas.dead_letter import EXPECTED, MESSAGES, InvalidEvent, Reason, dead_l
 from schemas.prediction import Prediction, encode_prediction
 from schemas.transaction import Limits, decode
 from tests import oracle
+from tests.stage import ROOT
 from tests.unit.test_prediction import ORDINARY, predictions
 from tests.unit.test_transaction import values
 
@@ -249,6 +250,18 @@ def test_the_schema_s_white_space_is_unicode_s() -> None:
 
 def _is_end(character: str) -> bool:
     return not Draft202012Validator(json_rules.identifier(64)).is_valid(character)
+
+
+def test_every_reason_is_documented_with_example_and_remedy() -> None:
+    """A POS team gets a clear answer to every dead letter: the word in its header is a row of the table."""
+    text = (ROOT / "docs" / "contract.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    start = next(number for number, row in enumerate(rows) if row[:2] == ["`error.reason`", "example"])
+    table = rows[start + 2 :]
+    assert all(len(row) == 3 and all(row) for row in table)
+    # The last two are the worker's own verdicts, given after decoding.
+    words = [reason.value for reason in Reason if reason.value not in {"too_large", "broke_model"}]
+    assert [row[0].strip("`") for row in table] == [*words, "too_large", "broke_model"]
 
 
 # What is published
