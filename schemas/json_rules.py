@@ -25,8 +25,8 @@ _TIME: Final = (
 # Python's `$` also matches before a line feed that ends the text; elsewhere this adds nothing.
 _NO_LINE_FEED: Final[JsonSchema] = {"not": {"pattern": "\n"}}
 
-# Where the first digit that is not 0 comes later than this, the nearest double may be 0, which has no sign.
-_DIGITS: Final = r"(0*[1-9]|0+\.0{0,300}[1-9])"
+# Behind the sixth decimal no digit makes a valid number, and far behind it none makes the nearest double other than 0.
+_DIGITS: Final = r"(0*[1-9]|0+\.0{0,5}[1-9])"
 _ABOVE_0: Final[JsonSchema] = {
     "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": f"^{_DIGITS}"}]
 }

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def progress_bar() -> Progress:
     """Return a bar on standard error that counts and tells the time left; in a pipe it shows nothing."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)
 
 
 def send_with_progress(

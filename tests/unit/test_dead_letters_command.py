@@ -32,6 +32,7 @@ from consumer.learning.ledger import Ledger
 from consumer.letter_fate import Fate, Rules
 from consumer.record import Record
 from consumer.redrive import Plan, carry_out, letters, plan
+from consumer.simulate.progress import progress_bar
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers
 from schemas.transaction import Limits, decode
 
@@ -517,6 +518,28 @@ def test_a_ledger_of_another_shape_is_none(tmp_path: Path, ledger: object) -> No
     assert newest_observations(store, "group", "input", 0) is None
 
 
+class Trap:
+    """Pickled, it calls a function when it is unpickled."""
+
+    sprung = False
+
+    @classmethod
+    def spring(cls) -> dict[str, tuple[int, int]]:
+        cls.sprung = True
+        return {}
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return Trap.spring, ()
+
+
+def test_reading_a_ledger_runs_no_code(tmp_path: Path) -> None:
+    """Whoever may write to the checkpoint directory gains nothing: a file that names a function is passed over."""
+    store = DirectoryStore(tmp_path)
+    write_checkpoint(store, 20, Trap())
+    assert newest_observations(store, "group", "input", 0) is None
+    assert not Trap.sprung
+
+
 def test_a_foreign_checkpoint_is_none(tmp_path: Path) -> None:
     """A file that was put under another group's name says so itself."""
     store = DirectoryStore(tmp_path)
@@ -628,6 +651,14 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> MemoryLog:
     monkeypatch.setattr(terminal.output, "width", 300)
     monkeypatch.setattr(command, "_now_ms", lambda: NOW_MS + 60_000)
     return made
+
+
+def test_in_a_pipe_there_is_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard error of a script holds sentences, and not even an empty line of a progress bar."""
+    with progress_bar() as bar:
+        bar.update(bar.add_task("looking", total=3), completed=1)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
 
 
 @pytest.fixture

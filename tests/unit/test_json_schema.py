@@ -241,6 +241,18 @@ def test_a_number_that_rounds_to_0_has_no_sign(kind: str, digits: str) -> None:
     assert TRANSACTION.is_valid(document)
 
 
+@pytest.mark.parametrize(("kind", "sign"), [("sale", ""), ("receipt", "-")])
+@pytest.mark.parametrize("digits", ["0.000001", "000.5", "1", "010", "1000000", "0.10"])
+def test_a_sign_in_a_string_is_seen(kind: str, sign: str, digits: str) -> None:
+    """Down to the last decimal that counts, schema and decoder agree on the sign of a number in a string."""
+    document = {**ORDINARY_EVENT, "transaction_type": kind, "quantity": sign + digits}
+    with pytest.raises(InvalidEvent, match="sign_contradicts_type"):
+        decode(json.dumps(document).encode(), -1, Limits())
+    assert not TRANSACTION.is_valid(document)
+    other = {"sale": "receipt", "receipt": "sale"}[kind]
+    assert TRANSACTION.is_valid({**document, "transaction_type": other})
+
+
 def test_the_schema_s_white_space_is_unicode_s() -> None:
     """The pattern names exactly the characters that the independent oracle strips."""
     validator = Draft202012Validator(json_rules.identifier(64))
