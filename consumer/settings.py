@@ -79,8 +79,10 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
     transaction_max_records: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per transaction.")
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
-    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Not in force yet.")
-    invalid_window_records: int = Field(default=1_000, ge=1, description="Not in force yet.")
+    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Share of invalid events that stops.")
+    invalid_window_records: int = Field(
+        default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."
+    )
     max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity.")
     max_clock_ahead_seconds: int = Field(default=86_400, ge=0, description="How far occurred_at may be ahead.")
     checkpoint_keep: int = Field(default=3, ge=1, description="Checkpoints kept per partition.")

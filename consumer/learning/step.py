@@ -7,11 +7,13 @@ docs/decisions/0004-straight-line-step.md.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from river import compose, linear_model, optim, preprocessing
 
 from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.model import BrokenModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +81,10 @@ def _lines(template: str) -> str:
     return "\n".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
 
 
+def _sum(template: str) -> str:
+    return " + ".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
+
+
 def _list(template: str) -> str:
     return ", ".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
 
@@ -101,13 +107,13 @@ def build(state, rate, intercept_rate, clip):
         predicted += intercept
         if level is None:
             return predicted
-        n += 1
+        count = n + 1
         total = 0.0
 {
-    _lines('''        m{i} += d{i} / n
-        e{i} = x{i} - m{i}
-        v{i} += (d{i} * e{i} - v{i}) / n
-        z{i} = e{i} / v{i} ** 0.5 if v{i} else 0.0
+    _lines('''        new_m{i} = m{i} + d{i} / count
+        e{i} = x{i} - new_m{i}
+        new_v{i} = v{i} + (d{i} * e{i} - v{i}) / count
+        z{i} = e{i} / new_v{i} ** 0.5 if new_v{i} else 0.0
         total += w{i} * z{i}''')
 }
         gradient = 2 * ((total + intercept) - level)
@@ -115,8 +121,14 @@ def build(state, rate, intercept_rate, clip):
             gradient = clip
         elif gradient < -clip:
             gradient = -clip
-        intercept -= intercept_rate * gradient
-{_lines("        w{i} -= rate * (z{i} * gradient)")}
+        new_intercept = intercept - intercept_rate * gradient
+{_lines("        new_w{i} = w{i} - rate * (z{i} * gradient)")}
+        # One sum tells nearly always: it is finite only where each of its terms is.
+        if not isfinite(new_intercept + {_sum("new_m{i} + new_v{i} + new_w{i}")}) and not all(
+            map(isfinite, (new_intercept, {_list("new_m{i}, new_v{i}, new_w{i}")}))
+        ):
+            raise BrokenModelError
+        n, intercept, {_list("m{i}, v{i}, w{i}")} = count, new_intercept, {_list("new_m{i}, new_v{i}, new_w{i}")}
         iterations += 1
         return predicted
 
@@ -125,7 +137,7 @@ def build(state, rate, intercept_rate, clip):
 
     return run, state
 """
-_namespace: Final[dict[str, Any]] = {}
+_namespace: Final[dict[str, Any]] = {"BrokenModelError": BrokenModelError, "isfinite": isfinite}
 exec(compile(_SOURCE, "<straight-line step>", "exec"), _namespace)  # noqa: S102 -- our own text, nothing of it from outside
 
 

@@ -348,4 +348,5 @@ def test_exit_codes_are_public() -> None:
         "CHECKPOINTS": 8,
         "BROKER": 9,
         "MODEL": 10,
+        "INVALID_RATIO": 11,
     }
