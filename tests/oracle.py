@@ -455,8 +455,7 @@ class PartitionOracle:
         self.records += 1
         try:
             event = decode(value, timestamp_ms, self.max_quantity, self.max_clock_ahead_seconds)
-            if self._is_prediction_too_large(key, event):
-                raise InvalidEventError("too_large")
+            self._check_size(key, event)
             if self._is_repeat(event):
                 self.repeats += 1
                 return None
@@ -467,11 +466,12 @@ class PartitionOracle:
         self.predictions += 1
         return Published("prediction", offset, key, self._predict_and_learn(event, offset), ())
 
-    def _is_prediction_too_large(self, key: bytes | None, event: Event) -> bool:
-        """Tell whether key and echoed texts, as JSON writes them, and what else a prediction holds pass the limit."""
+    def _check_size(self, key: bytes | None, event: Event) -> None:
+        """Refuse where key and echoed texts, as JSON writes them, and what else a prediction holds pass the limit."""
         echoed = [event.transaction_id, event.store_id, event.sku, event.line_id or "", event.occurred_at]
         texts = sum(len(json.dumps(text, ensure_ascii=False).encode()) - 2 for text in echoed)
-        return len(key or b"") + texts + OWN_BYTES > self.max_output_bytes
+        if len(key or b"") + texts + OWN_BYTES > self.max_output_bytes:
+            raise InvalidEventError("too_large")
 
     def _is_letter_too_large(self, record: InputRecord) -> bool:
         _, _, key, value, headers = record

@@ -20,7 +20,7 @@ from tests.core import new_task, unpickled
 
 @given(st.lists(st.booleans(), max_size=200), st.integers(1, 20), st.integers(0, 200))
 def test_the_ratio_is_that_of_the_last_records(log: list[bool], size: int, cut: int) -> None:
-    """At each invalid record: the share among the last `size`, and 0 before so many were seen; a restart changes nothing."""
+    """At each invalid record: the share among the last `size`, 0 before so many were seen, a restart or not."""
     window = InvalidWindow(size)
     last: deque[bool] = deque(maxlen=size)
     for ordinal, is_invalid in enumerate(log, start=1):
