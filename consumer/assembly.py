@@ -11,27 +11,33 @@ from consumer import __version__
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import Identity
 from consumer.learning.fingerprint import LearningSettings, fingerprint
-from consumer.learning.model import ModelScope, get_ml_pipeline
+from consumer.learning.model import ModelScope
+from consumer.learning.size import OUTPUT_MARGIN_BYTES
+from consumer.model_choice import admitted_classes, model_kind
 from consumer.worker import Worker
 from schemas.transaction import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from structlog.typing import FilteringBoundLogger
 
     from consumer.broker import Broker, InputTopic
     from consumer.health import Health
     from consumer.metrics import Metrics
     from consumer.settings import Settings
+    from consumer.skips import SkipRange
 
 
-def learning_settings(settings: Settings) -> LearningSettings:
-    """Return those settings that a prediction depends on."""
+def learning_settings(settings: Settings, topic: InputTopic) -> LearningSettings:
+    """Return what a prediction depends on, but for the model itself."""
     return LearningSettings(
         model=settings.model,
         scope=ModelScope(settings.model_scope.value),
         seen_ids=settings.seen_ids,
         invalid_window_records=settings.invalid_window_records,
         limits=Limits(settings.max_quantity, settings.max_clock_ahead_seconds),
+        max_output_bytes=topic.max_message_bytes + OUTPUT_MARGIN_BYTES,
     )
 
 
@@ -45,10 +51,12 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     log: FilteringBoundLogger,
     hash_seed: str,
     stop_at_end: bool,
+    skips: Sequence[SkipRange],
 ) -> Worker:
     """Return a worker of these settings over this broker."""
-    learning = learning_settings(settings)
-    meaning = fingerprint(learning)
+    learning = learning_settings(settings, topic)
+    kind = model_kind(settings.model)
+    meaning = fingerprint(learning, kind.parameters)
     metrics.built(
         {
             "version": __version__,
@@ -67,13 +75,16 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
             model_id=meaning.model_id,
             fingerprint=meaning.digest,
             hash_seed=hash_seed,
+            meaning=meaning.parts,
         ),
+        admitted=admitted_classes(settings.model),
         learning=learning,
-        model_factory=get_ml_pipeline,
+        model_kind=kind,
         settings=settings,
         health=health,
         metrics=metrics,
         log=log,
         partitions=topic.partitions,
         stop_at_end=stop_at_end,
+        skips=skips,
     )

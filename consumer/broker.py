@@ -46,10 +46,12 @@ class InputTopic(NamedTuple):
     Attributes:
         topic_id: the broker's id of this topic; one created anew under the same name has another.
         partitions: how many it has.
+        max_message_bytes: the largest record that it takes, as the broker counts it.
     """
 
     topic_id: str
     partitions: int
+    max_message_bytes: int
 
 
 class RebalanceListener(Protocol):

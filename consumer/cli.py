@@ -1,4 +1,4 @@
-"""The command line: `smart-inventory run | topics create | dead-letters | import-stock | simulate | config`."""
+"""The command line: `run`, `topics`, `checkpoints`, `dead-letters`, `import-stock`, `simulate` and `config`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from consumer import __version__, settings
+from consumer.commands import checkpoints
 from consumer.commands.dead_letters import dead_letters_app
 from consumer.commands.import_stock import EXAMPLE, import_stock
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
 from consumer.settings import Settings
+from consumer.skips import parse_skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,7 @@ topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=Tru
 app.add_typer(topics_app, name="topics")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("import-stock", epilog=EXAMPLE)(import_stock)
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,14 +62,22 @@ def run(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes on this machine; worker i is INSTANCE_ID-i on METRICS_PORT+i.")
     ] = 1,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTITION:FROM-TO", help="Pass over these records, both offsets included; may be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment."""
     with one_sentence():
         loaded = settings.load()
+        skips = [parse_skip(text) for text in skip or ()]
         if workers > 1:
             from consumer.supervisor import run_workers  # noqa: PLC0415 -- only where it is needed
 
             arguments = ["--stop-at-end"] if stop_at_end else []
+            arguments += [word for text in skip or () for word in ("--skip", text)]
             code = run_workers(
                 workers,
                 arguments,
@@ -80,7 +91,7 @@ def run(
 
         log = logs.configure()
         try:
-            run_worker(loaded, os.environ, log, stop_at_end=stop_at_end)
+            run_worker(loaded, os.environ, log, stop_at_end=stop_at_end, skips=skips)
         except StopError as error:
             log.error("stopped_by_error", kind=type(error).__name__, reason=str(error), exit_code=error.exit_code)  # noqa: TRY400 -- one sentence, no traceback
             raise

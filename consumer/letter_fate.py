@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from consumer.errors import StateError
 from schemas.dead_letter import InvalidEvent
 from schemas.transaction import decode
 
@@ -55,7 +54,7 @@ class Rules:
         limits: the worker's bounds, by which an event is judged before it is sent; None where the target is not the
             worker's input.
         takes_invalid: what would be refused again is sent all the same.
-        observations: the ledger of a partition, None where none is readable; itself None where late events go too.
+        observations: the ledger of a partition; None where late events go too.
     """
 
     source: str
@@ -65,7 +64,7 @@ class Rules:
     max_letters: int | None
     limits: Limits | None
     takes_invalid: bool
-    observations: Callable[[int], Observations | None] | None
+    observations: Callable[[int], Observations] | None
 
 
 class Judge:
@@ -99,19 +98,11 @@ class Judge:
             event = decode(value, origin.timestamp_ms, limits)
         except InvalidEvent:
             return Fate.SEND if rules.takes_invalid else Fate.STILL_INVALID
-        if rules.observations is not None and self._observations(origin.partition).is_late(event):
+        if rules.observations is not None and self._observed(origin.partition, rules.observations).is_late(event):
             return Fate.LATE
         return Fate.SEND
 
-    def _observations(self, partition: int) -> Observations:
+    def _observed(self, partition: int, load: Callable[[int], Observations]) -> Observations:
         if self._known is None or self._known[0] != partition:
-            assert self._rules.observations is not None  # noqa: S101 -- the caller's condition, for the type checker
-            found = self._rules.observations(partition)
-            if found is None:
-                raise StateError(
-                    f"partition {partition} has no readable checkpoint: expected one, to tell late events from "
-                    "others; set CHECKPOINT_URL and CONSUMER_GROUP as the worker has them, or send late events too "
-                    "with --include-late"
-                )
-            self._known = (partition, found)
+            self._known = (partition, load(partition))
         return self._known[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.dead_letter import Reason
+from schemas.routing import Misrouting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,7 @@ METRICS: Final = (
         "records_skipped",
         "counter",
         "Records that publish nothing, by reason.",
-        "A jump in repeats: a producer sends again what it sent before.",
+        "A jump in repeats: a producer sends again what it sent before. operator: `run --skip` is in force.",
         ("reason",),
     ),
     Metric(
@@ -79,6 +80,19 @@ METRICS: Final = (
         "Events refused, by reason.",
         "Read the dead-letter topic's error.* headers and tell the POS team.",
         ("reason",),
+    ),
+    Metric(
+        "misrouted_items",
+        "counter",
+        "Items whose first record had no key, a foreign one, or lay in another partition than murmur2 of it gives.",
+        "Ask the POS team for its record key and partitioner (docs/contract.md): an item's events must meet.",
+        ("reason",),
+    ),
+    Metric(
+        "unknown_levels",
+        "counter",
+        "Predictions for items of which no level was ever observed.",
+        "Import the opening stock: `smart-inventory import-stock`.",
     ),
     Metric(
         "late_events",
@@ -273,19 +287,25 @@ class Metrics:
     def add_tally(self, tally: Tally) -> None:
         """Publish what a task counted."""
         dead = sum(tally.dead_letters.values())
-        self.count("records_consumed", tally.predictions + tally.repeats + dead)
+        self.count("records_consumed", tally.predictions + tally.repeats + tally.skipped + dead)
         self.count("predictions_produced", tally.predictions)
         self.count("late_events", tally.late)
         self.count("unknown_types", tally.unknown_types)
+        self.count("unknown_levels", tally.unknown_levels)
         self.count("events_learned", tally.learned)
         if tally.repeats:
             self.count("records_skipped", tally.repeats, "repeat")
+        if tally.skipped:
+            self.count("records_skipped", tally.skipped, "operator")
+        for reason, number in tally.misrouted.items():
+            self.count("misrouted_items", number, reason)
         for reason, number in tally.dead_letters.items():
             self.count("dead_letters", number, reason)
 
 
 _VOCABULARIES: Final[dict[str, tuple[str, ...]]] = {
-    "records_skipped": ("repeat",),
+    "records_skipped": ("repeat", "operator"),
+    "misrouted_items": tuple(wrong.value for wrong in Misrouting),
     "dead_letters": tuple(reason.value for reason in Reason),
     "phase_seconds": ("poll", "process", "commit", "restore", "snapshot"),
     "transactions": ("committed", "aborted", "rebuilt"),

@@ -112,7 +112,7 @@ def plan(
         on_progress: called now and then with the numbers of target records looked at and to be looked at.
 
     Raises:
-        StateError: late events are to be told from others, and no checkpoint says how.
+        StateError: late events are to be told from others, and no checkpoint is readable.
     """
     made = Plan()
     target = dict(uncommitted.ranges(rules.target))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from consumer.broker import Connection, InputTopic, RebalanceListener
+    from consumer.skips import SkipRange
     from consumer.worker import Worker
 
 _START_SECONDS: Final = 30.0
@@ -32,7 +33,12 @@ _RETRY_SECONDS: Final = 0.5
 
 
 def run_worker(
-    settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger, *, stop_at_end: bool = False
+    settings: Settings,
+    environment: Mapping[str, str],
+    log: FilteringBoundLogger,
+    *,
+    stop_at_end: bool = False,
+    skips: Sequence[SkipRange] = (),
 ) -> None:
     """Run one worker in this process until a signal or the end.
 
@@ -63,6 +69,7 @@ def run_worker(
             log=log,
             hash_seed=_hash_seed(),
             stop_at_end=stop_at_end,
+            skips=skips,
         )
 
         listener.target = worker

@@ -72,15 +72,19 @@ class Settings(BaseSettings):
     checkpoint_interval_seconds: float = Field(
         default=10, gt=0, le=86_400, allow_inf_nan=False, description="Time between a partition's checkpoints."
     )
-    checkpoint_signing_key: SecretStr | None = Field(default=None, description="Not supported yet: refused by run.")
+    checkpoint_signing_key: SecretStr | None = Field(
+        default=None, description="Signs checkpoints; with it, those not signed by it are refused."
+    )
     model: str = Field(default="linear", description="linear.")
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
     ml_model_path: str | None = Field(default=None, description="Not supported yet: refused by run.")
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
     transaction_max_records: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per transaction.")
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
-    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Not in force yet.")
-    invalid_window_records: int = Field(default=1_000, ge=1, description="Not in force yet.")
+    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Share of invalid events that stops.")
+    invalid_window_records: int = Field(
+        default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."
+    )
     max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity.")
     max_clock_ahead_seconds: int = Field(default=86_400, ge=0, description="How far occurred_at may be ahead.")
     checkpoint_keep: int = Field(default=3, ge=1, description="Checkpoints kept per partition.")
@@ -102,6 +106,11 @@ class Settings(BaseSettings):
                 f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints"
             )
         return Path(unquote(path.removeprefix("//")))
+
+    def signing_key(self) -> bytes | None:
+        """Return the bytes of `CHECKPOINT_SIGNING_KEY`; None where it is not set."""
+        key = self.checkpoint_signing_key
+        return None if key is None else key.get_secret_value().encode()
 
 
 _WORKER_VARIABLES: Final = frozenset({"KAFKA_BOOTSTRAP_SERVERS"})
@@ -130,8 +139,6 @@ def refuse_unsupported(settings: Settings) -> None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
     if settings.model != "linear":
         raise SettingsError(f"MODEL={settings.model!r} is not supported by this version; expected linear")
-    if settings.checkpoint_signing_key is not None:
-        raise SettingsError("CHECKPOINT_SIGNING_KEY is not supported by this version; unset it")
     if settings.ml_model_path is not None:
         raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
     if settings.on_gap is not GapPolicy.STOP:

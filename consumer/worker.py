@@ -19,6 +19,7 @@ from consumer.end_of_input import EndOfInput
 from consumer.errors import (
     AbortError,
     FencedError,
+    InvalidRatioError,
     LogGapError,
     ModelError,
     NameClashError,
@@ -28,7 +29,7 @@ from consumer.errors import (
     SmartInventoryError,
     StateError,
 )
-from consumer.learning.task import PartitionTask, Tally
+from consumer.learning.task import Outcome, PartitionTask, Tally
 from consumer.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -40,14 +41,18 @@ if TYPE_CHECKING:
     from consumer.broker import Broker, Connection
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.unpickling import Admitted
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.regressor import Regressor
+    from consumer.learning.model import ModelKind
+    from consumer.learning.task import Output
     from consumer.metrics import Metrics
     from consumer.record import Record
     from consumer.settings import Settings
+    from consumer.skips import SkipRange
 
 _REPLAYING: Final = Phase.REPLAYING  # a global is found faster than an enum's member
+_DEAD_LETTER: Final = Outcome.DEAD_LETTER
 _BATCH_RECORDS: Final = 2_000
 _POLL_SECONDS: Final = 0.1
 _FENCED_WITHIN_SECONDS: Final = 60.0
@@ -62,12 +67,14 @@ class Worker:
         broker: Kafka, real or simulated.
         store: where checkpoints go.
         identity: whose state this is.
+        admitted: what a checkpoint may name.
         learning: the settings that predictions depend on.
-        model_factory: builds an untrained model.
+        model_kind: makes the models.
         settings: everything else.
         health: what the loop says of itself.
         partitions: how many the input topic has.
         stop_at_end: leave once the group has committed up to where the input ended at the start.
+        skips: ranges of records that the operator wants passed over.
         clock: monotonic, in seconds.
     """
 
@@ -77,20 +84,23 @@ class Worker:
         broker: Broker,
         store: CheckpointStore,
         identity: Identity,
+        admitted: Admitted,
         learning: LearningSettings,
-        model_factory: Callable[[], Regressor],
+        model_kind: ModelKind,
         settings: Settings,
         health: Health,
         metrics: Metrics,
         log: FilteringBoundLogger,
         partitions: int,
         stop_at_end: bool = False,
+        skips: Sequence[SkipRange] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
         self._identity = identity
         self._learning = learning
-        self._model_factory = model_factory
+        self._model_kind = model_kind
+        self._skips = skips
         self._settings = settings
         self._health = health
         self._metrics = metrics
@@ -99,6 +109,8 @@ class Worker:
         self._assignment = Assignment(
             identity=identity,
             store=store,
+            admitted=admitted,
+            key=settings.signing_key(),
             new_task=self._new_task,
             keep=settings.checkpoint_keep,
             clock=clock,
@@ -107,7 +119,7 @@ class Worker:
         )
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
-            writer=CheckpointWriter(store, identity),
+            writer=CheckpointWriter(store, identity, admitted=admitted, key=settings.signing_key()),
             interval=settings.checkpoint_interval_seconds,
             max_replay_records=settings.max_replay_records,
             clock=clock,
@@ -227,7 +239,10 @@ class Worker:
                 if isinstance(item, EndOfPartition):
                     task.skip_to(item.offset)  # markers and aborted records take offsets too
                     continue
-                transaction.add(item.partition, task.process(item))
+                output = self._apply(task, item) if self._skips else task.process(item)
+                if output is not None and output.outcome is _DEAD_LETTER:
+                    self._judge(task, item)
+                transaction.add(item.partition, output)
                 assigned.last_timestamp_ms = item.timestamp_ms
         except SmartInventoryError:
             raise
@@ -240,6 +255,28 @@ class Worker:
             self._publish_tally(assigned)
         self._metrics.gauge("last_processed_timestamp_seconds", time.time())
 
+    def _apply(self, task: PartitionTask, record: Record) -> Output | None:
+        """Let the task process a record, unless the operator said to pass over it."""
+        if any(skip.covers(record.partition, record.offset) for skip in self._skips):
+            task.skip(record)
+            return None
+        return task.process(record)
+
+    def _judge(self, task: PartitionTask, record: Record) -> None:
+        """Stop rather than drain a topic into the dead letters; the open transaction goes with the clients.
+
+        Raises:
+            InvalidRatioError: the share of invalid events has crossed the limit.
+        """
+        ratio, limit = task.invalid_ratio(), self._settings.max_invalid_ratio
+        if ratio > limit:
+            raise InvalidRatioError(
+                f"partition {record.partition}, offset {record.offset}: {ratio:.1%} of the last "
+                f"{self._learning.invalid_window_records} records are invalid, more than MAX_INVALID_RATIO={limit:g}; "
+                "nothing of this transaction is committed. See the dead letters' error.reason, mend the producer, then "
+                f"raise MAX_INVALID_RATIO, or pass over a range with `run --skip {record.partition}:FROM-TO`"
+            )
+
     def _replay(self, assigned: Assigned, item: Record | EndOfPartition, running: dict[int, Assigned]) -> bool:
         """Learn again what lies below the committed offset; tell whether `item` is still to be processed live."""
         task = assigned.state
@@ -250,7 +287,7 @@ class Worker:
                     f"partition {item.partition} ends at offset {item.offset}, below the committed offset "
                     f"{assigned.committed_offset}: the log has lost records, as after an unclean leader election"
                 )
-            task.process(item)  # what it would publish was published and committed before
+            self._apply(task, item)  # what it would publish was published and committed before
         if not is_beyond and task.next_offset < assigned.committed_offset:
             return False
         self._publish_tally(assigned)
@@ -269,6 +306,8 @@ class Worker:
         gained = self._assignment.in_phase(Phase.GAINED)
         if any(assigned.partition >= self._partitions for assigned in gained):
             self._partitions = self._broker.check_topics().partitions  # the topic has grown: do the outputs suffice?
+            for assigned in self._assignment.running().values():
+                assigned.state.partitions = self._partitions
         self._assignment.restore_gained(self._connection)
         self._assignment.start_fresh(self._connection)
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
@@ -401,7 +440,8 @@ class Worker:
             self._metrics.add_tally(tally)
         else:
             self._metrics.count(
-                "records_replayed", tally.predictions + tally.repeats + sum(tally.dead_letters.values())
+                "records_replayed",
+                tally.predictions + tally.repeats + tally.skipped + sum(tally.dead_letters.values()),
             )
 
     def _publish_gauges(self) -> None:
@@ -429,5 +469,6 @@ class Worker:
             first_offset=first_offset,
             settings=self._learning,
             model_id=self._identity.model_id,
-            model_factory=self._model_factory,
+            model_kind=self._model_kind,
+            partitions=self._partitions,
         )

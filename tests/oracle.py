@@ -5,13 +5,14 @@ Kafka, transactions, checkpoints or speed tricks. It shares no code with the wor
 inherited from a common module would never show up as a difference. For the same reason it decodes with the standard
 library's ``json`` and learns with unmodified River, whatever the worker does instead.
 
-Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``. Not covered: warm start, `too_large` (it needs the
-topic's size limit) and `broke_model`, at which the oracle raises instead of guessing. Within the contract's bounds
+Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``. Not covered: warm start and `broke_model`, at which
+the oracle raises instead of guessing. Within the contract's bounds
 ``linear`` does not get there: its gradient is clipped at 1e12, so its weights stay finite however far they run away.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -40,6 +41,7 @@ REASONS = (
     "sign_contradicts_type",
     "occurred_at_out_of_range",
     "conflicting_repeat",
+    "too_large",
 )
 """The reasons that the oracle can give; `messages` must have a template for each."""
 
@@ -61,6 +63,8 @@ MILLION = 1_000_000
 LEAST_PUBLISHED_DISCREPANCY = 500  # millionths: 0.0005, below which a difference is called none
 EARLIEST_INSTANT = 946_684_800 * MILLION  # 2000-01-01T00:00:00Z in microseconds since 1970
 MOST_DIGITS = 4_300  # Python refuses to convert longer integers; no contract field could hold one
+ABSURD_LEVEL = 10**18  # millionths: a sum of quantities so large no longer stands in for a level
+OWN_BYTES = 2_048  # what a prediction's numbers and names, or a dead letter's own headers, are counted as
 FRAME_BYTES = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 
 LEAVES_THE_SHELF = frozenset({"sale", "waste", "transfer_out"})
@@ -416,6 +420,7 @@ class PartitionOracle:
     max_quantity: float = 1e6
     max_clock_ahead_seconds: float = 86_400
     seen_ids: int = 100_000
+    max_output_bytes: int = 1_048_588 + 32 * 1024
     scope: Literal["partition", "store", "item"] = "partition"
 
     records: int = field(default=0, init=False)
@@ -451,14 +456,27 @@ class PartitionOracle:
         self.records += 1
         try:
             event = decode(value, timestamp_ms, self.max_quantity, self.max_clock_ahead_seconds)
+            self._check_size(key, event)
             if self._is_repeat(event):
                 self.repeats += 1
                 return None
-        except InvalidEventError as invalid:
+        except InvalidEventError as refused:
+            invalid = InvalidEventError("too_large") if self._is_letter_too_large(record) else refused
             self.dead_letters[invalid.reason] += 1
             return self._dead_letter(record, invalid)
         self.predictions += 1
         return Published("prediction", offset, key, self._predict_and_learn(event, offset), ())
+
+    def _check_size(self, key: bytes | None, event: Event) -> None:
+        """Refuse where key and echoed texts, as JSON writes them, and what else a prediction holds pass the limit."""
+        echoed = [event.transaction_id, event.store_id, event.sku, event.line_id or "", event.occurred_at]
+        texts = sum(len(json.dumps(text, ensure_ascii=False).encode()) - 2 for text in echoed)
+        if len(key or b"") + texts + OWN_BYTES > self.max_output_bytes:
+            raise InvalidEventError("too_large")
+
+    def _is_letter_too_large(self, record: InputRecord) -> bool:
+        _, _, key, value, headers = record
+        return len(key or b"") + len(value or b"") + _size(headers) + OWN_BYTES > self.max_output_bytes
 
     def _is_repeat(self, event: Event) -> bool:
         """Tell whether the event was seen before, and remember it if not."""
@@ -492,6 +510,8 @@ class PartitionOracle:
         learned_before = model.learned
         if not is_late:
             level_after = expected if observed is None else observed
+            if level_after is not None and abs(level_after) >= ABSURD_LEVEL:
+                level_after = observed_at = None
             self._ledger[item] = level_after, observed_at if observed is None else event.instant
             if level_after is not None:
                 model.learn(features, level_after / MILLION)
@@ -531,6 +551,14 @@ class PartitionOracle:
             "error.attempts": str(_attempts_before(headers) + 1),
         }
         kept = [(name, content) for name, content in headers if not name.startswith("error.")]
+        if invalid.reason == "too_large":
+            added |= {
+                "error.size.key": str(len(key or b"")),
+                "error.size.value": str(len(value or b"")),
+                "error.size.headers": str(_size(headers)),
+                "error.sha256": hashlib.sha256(value or b"").hexdigest(),
+            }
+            kept, key, value = [], None, None
         return Published(
             "dead_letter", offset, key, value, (*kept, *((name, text.encode()) for name, text in added.items()))
         )
@@ -538,6 +566,10 @@ class PartitionOracle:
 
 def _units(millionths: int | None) -> float | None:
     return None if millionths is None else millionths / MILLION
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name.encode()) + len(content or b"") for name, content in headers)
 
 
 def _attempts_before(headers: Headers) -> int:

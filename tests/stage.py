@@ -15,6 +15,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from consumer.learning.fingerprint import fingerprint
+from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
 from tests.kafka import create_topics, read_all, unique, wait_until
@@ -152,6 +153,7 @@ class Stage:
             "INSTANCE_ID": instance,
             "CHECKPOINT_URL": f"file:{self.directory / 'checkpoints'}",
             "METRICS_PORT": "0",
+            "MODEL": "linear",  # the one that the independent loop knows
             **settings,
         }
 
@@ -201,7 +203,7 @@ class Stage:
     def truth(self, learning: LearningSettings, *, seconds: float = 120) -> Truth:
         """Feed the input, read back from the broker, to the independent loop."""
         records = read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
-        model_id = fingerprint(learning).model_id
+        model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
         published: dict[int, list[Published]] = {}
         counts: Counter[str] = Counter()
         reasons: Counter[str] = Counter()

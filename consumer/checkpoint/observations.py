@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING, NoReturn
 
 from consumer.checkpoint.envelope import EnvelopeError, unseal
 from consumer.checkpoint.store import StoreError
+from consumer.errors import StateError
+from consumer.learning.state import decode_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.store import CheckpointName, CheckpointStore
+    from consumer.learning.ledger import Entry
     from schemas.transaction import Event
+
+_LEDGER = "ledger"
 
 
 class Observations:
@@ -25,48 +26,61 @@ class Observations:
         offset: every record below it has been entered.
     """
 
-    def __init__(self, offset: int, ledger: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, offset: int, ledger: Mapping[str, Entry]) -> None:
         self.offset = offset
         self._ledger = ledger
 
     def is_late(self, event: Event) -> bool:
         """Tell whether an event is older than its item's last observed level, which therefore contains it already."""
         entry = self._ledger.get(f"{event.store_id}\x1f{event.sku}")
-        return entry is not None and event.occurred_us < entry[1]
+        return entry is not None and entry[0] is not None and event.occurred_us < entry[1]
 
 
-def newest_observations(store: CheckpointStore, group: str, topic: str, partition: int) -> Observations | None:
-    """Return what the partition's newest readable checkpoint holds, None where none is readable.
+def newest_observations(
+    store: CheckpointStore, group: str, topic: str, partition: int, key: bytes | None
+) -> Observations:
+    """Return what the partition's newest readable checkpoint holds; the worker may be some seconds ahead of it.
 
-    The worker may be some seconds ahead of it.
+    Args:
+        store: where the worker's checkpoints are.
+        group: the worker's consumer group.
+        topic: its input topic.
+        partition: the input partition.
+        key: the signing key, None where checkpoints are not signed.
 
     Raises:
-        StoreError: the store cannot be listed.
+        StateError: none is readable; the sentence says what is wrong with the newest.
     """
-    for name in reversed(store.names(group, topic, partition)):
-        try:
-            data = store.read(name)
-            if data is None:  # pruned meanwhile
-                continue
-            header, sections = unseal(data)
-            if (header.group, header.topic, header.partition) != (group, topic, partition):
-                continue
-            return Observations(header.offset, _ledger(sections["ledger"]))
-        except (StoreError, EnvelopeError, KeyError, pickle.UnpicklingError):
-            continue  # damaged, or of another format: an older one may do
-    return None
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Admits no class at all: the ledger is a dict of texts and pairs of integers."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:  # noqa: ANN401 -- pickle's own signature
-        raise pickle.UnpicklingError(f"expected plain types only; found {module_name}.{global_name}")
-
-
-def _ledger(data: bytes) -> dict[str, tuple[int, int]]:
+    problem = "found none"
     try:
-        state = _PlainUnpickler(io.BytesIO(data)).load()  # no class is admitted
-        return msgspec.convert(state, dict[str, tuple[int, int]])
-    except Exception as error:  # unpickling damaged bytes may raise anything
-        raise pickle.UnpicklingError(f"the ledger cannot be read: {error}") from error
+        names = store.names(group, topic, partition)
+    except StoreError as error:
+        names, problem = [], str(error)
+    for name in reversed(names):
+        try:
+            return _read(store, name, key)
+        except (StoreError, EnvelopeError, KeyError, ValueError) as error:  # an older one may do
+            if name == names[-1]:
+                problem = f"of the newest: {error}"
+    raise StateError(
+        f"expected a readable checkpoint of partition {partition} of group {group} and topic {topic} in the "
+        f"{store.where()}, to tell late events from others; {problem}: set CHECKPOINT_URL, CONSUMER_GROUP and "
+        "CHECKPOINT_SIGNING_KEY as the worker has them, or send late events too with --include-late"
+    )
+
+
+def _read(store: CheckpointStore, name: CheckpointName, key: bytes | None) -> Observations:
+    """Read one checkpoint's ledger; its models stay pickled, so nothing that the file could choose is run."""
+    data = store.read(name)
+    if data is None:
+        raise StoreError("it was pruned meanwhile; run the command again")
+    header, sections = unseal(data, key)
+    if (header.group, header.topic, header.partition) != (name.group, name.topic, name.partition):
+        raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
+    if _LEDGER not in sections:
+        raise EnvelopeError("it holds no ledger")
+    return Observations(header.offset, decode_state({_LEDGER: sections[_LEDGER]}, _no_models)[_LEDGER])
+
+
+def _no_models(_data: bytes) -> NoReturn:
+    raise AssertionError("only the ledger is read")

@@ -14,7 +14,7 @@ import typer
 
 from consumer.commands.letter_view import as_json_line, letters_table, row, show_plan, summarise
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
-from consumer.errors import BrokerError, SettingsError, StateError
+from consumer.errors import BrokerError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,19 +178,15 @@ def _rules(  # noqa: PLR0913 -- one option each
     )
 
 
-def _observations(loaded: Settings) -> Callable[[int], Observations | None]:
+def _observations(loaded: Settings) -> Callable[[int], Observations]:
     """Return what finds the newest checkpoint's ledger; only asked where a letter has to be judged by it."""
 
-    def of_partition(partition: int) -> Observations | None:
+    def of_partition(partition: int) -> Observations:
         from consumer.checkpoint.directory import DirectoryStore  # noqa: PLC0415
         from consumer.checkpoint.observations import newest_observations  # noqa: PLC0415
-        from consumer.checkpoint.store import StoreError  # noqa: PLC0415
 
         store = DirectoryStore(loaded.checkpoint_directory())
-        try:
-            return newest_observations(store, loaded.consumer_group, loaded.input_topic, partition)
-        except StoreError as error:
-            raise StateError(f"{error}; without a checkpoint only --include-late redrives") from error
+        return newest_observations(store, loaded.consumer_group, loaded.input_topic, partition, loaded.signing_key())
 
     return of_partition
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consumer.commands.terminal import output
+from schemas.dead_letter import headers_size
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -113,12 +114,8 @@ def _size(data: bytes | None) -> str:
 
 
 def _headers_size(letter: Letter) -> int:
-    """Bytes of the original's headers, names and values."""
-    return sum(
-        len(name.encode()) + len(value or b"")
-        for name, value in letter.record.headers or ()
-        if not name.startswith("error.")
-    )
+    """Return the bytes of the original's headers, names and values."""
+    return headers_size(pair for pair in letter.record.headers or () if not pair[0].startswith("error."))
 
 
 def summarise(by_reason: Counter[str], *, hidden: int, to_errors: bool) -> None:

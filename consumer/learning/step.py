@@ -7,17 +7,23 @@ docs/decisions/0004-straight-line-step.md.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from river import compose, linear_model, optim, preprocessing
 
 from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.model import BrokenModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumer.learning.features import Features
     from consumer.learning.regressor import Regressor
+
+
+_MODERATE: Final = 1e100
+"""Bound on a scaler's moments: from there on, features of at most 1e9 in size cannot make one of them infinite."""
 
 
 class Step(NamedTuple):
@@ -72,6 +78,7 @@ def _is_linear(model: Any) -> bool:  # noqa: ANN401 -- whatever a checkpoint or 
         and tuple(scaler.counts) in {(), FEATURE_NAMES}
         and len(set(scaler.counts.values())) <= 1
         and tuple(regression.weights) in {(), FEATURE_NAMES}
+        and all(-_MODERATE < moment < _MODERATE for moment in (*scaler.means.values(), *scaler.vars.values()))
     )
 
 
@@ -79,35 +86,42 @@ def _lines(template: str) -> str:
     return "\n".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
 
 
+def _sum(template: str) -> str:
+    return " + ".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
+
+
 def _list(template: str) -> str:
     return ", ".join(template.format(i=i) for i in range(len(FEATURE_NAMES)))
 
 
 # StandardScaler keeps Welford's running moments; LinearRegression takes one step of SGD on the squared loss. Operators
-# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped.
+# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped. A
+# standard deviation (s) is kept for the next prediction, which would take the same root of the same variance.
 _SOURCE: Final = f"""
 def build(state, rate, intercept_rate, clip):
     n, iterations, intercept, means, variances, weights = state
     {_list("m{i}")} = means
     {_list("v{i}")} = variances
     {_list("w{i}")} = weights
+    {_list("s{i}")} = [v ** 0.5 for v in variances]
 
     def run(features, level):
-        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, w{i}")}
+        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, s{i}, w{i}")}
         {_list("x{i}")} = features.values()
 {_lines("        d{i} = x{i} - m{i}")}
         predicted = 0.0
-{_lines("        predicted += w{i} * (d{i} / v{i} ** 0.5 if v{i} else 0.0)")}
+{_lines("        predicted += w{i} * (d{i} / s{i} if s{i} else 0.0)")}
         predicted += intercept
         if level is None:
             return predicted
-        n += 1
+        count = n + 1
         total = 0.0
 {
-    _lines('''        m{i} += d{i} / n
-        e{i} = x{i} - m{i}
-        v{i} += (d{i} * e{i} - v{i}) / n
-        z{i} = e{i} / v{i} ** 0.5 if v{i} else 0.0
+    _lines('''        new_m{i} = m{i} + d{i} / count
+        e{i} = x{i} - new_m{i}
+        new_v{i} = v{i} + (d{i} * e{i} - v{i}) / count
+        new_s{i} = new_v{i} ** 0.5
+        z{i} = e{i} / new_s{i} if new_s{i} else 0.0
         total += w{i} * z{i}''')
 }
         gradient = 2 * ((total + intercept) - level)
@@ -115,8 +129,16 @@ def build(state, rate, intercept_rate, clip):
             gradient = clip
         elif gradient < -clip:
             gradient = -clip
-        intercept -= intercept_rate * gradient
-{_lines("        w{i} -= rate * (z{i} * gradient)")}
+        new_intercept = intercept - intercept_rate * gradient
+{_lines("        new_w{i} = w{i} - rate * (z{i} * gradient)")}
+        # One sum tells nearly always: it is finite only where each of its terms is. Means and variances are finite as
+        # long as they began so (see _is_linear) and features keep to the contract's bounds.
+        if not isfinite(new_intercept + {_sum("new_w{i}")}) and not all(
+            map(isfinite, (new_intercept, {_list("new_w{i}")}))
+        ):
+            raise BrokenModelError
+        n, intercept = count, new_intercept
+{_lines("        m{i}, v{i}, s{i}, w{i} = new_m{i}, new_v{i}, new_s{i}, new_w{i}")}
         iterations += 1
         return predicted
 
@@ -125,7 +147,7 @@ def build(state, rate, intercept_rate, clip):
 
     return run, state
 """
-_namespace: Final[dict[str, Any]] = {}
+_namespace: Final[dict[str, Any]] = {"BrokenModelError": BrokenModelError, "isfinite": isfinite}
 exec(compile(_SOURCE, "<straight-line step>", "exec"), _namespace)  # noqa: S102 -- our own text, nothing of it from outside
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NOWHERE: Final = "127.0.0.1:1"
 DEADLINE: Final = 60
+CHECKPOINTS: Final = tuple(["checkpoints", verb] for verb in ("list", "show", "verify", "export", "sign"))
 COMMANDS: Final = (
     ["run"],
     ["config"],
@@ -38,6 +39,7 @@ COMMANDS: Final = (
     ["dead-letters", "list"],
     ["dead-letters", "redrive"],
     ["import-stock"],
+    *CHECKPOINTS,
 )
 OPENING: Final = str(ROOT / "tests" / "samples" / "opening.csv")
 TO_THE_BROKER: Final = (
@@ -124,7 +126,7 @@ def test_help_has_an_example(command: list[str]) -> None:
     """Every command's help ends in a line that can be copied."""
     result = invoke(*command, "--help")
     assert result.exit_code == 0
-    shown = " ".join(result.stdout.split())
+    shown = " ".join(result.stdout.split()).replace("smart- ", "smart-")  # a line may end within the name
     assert "Example: " in shown
     assert f"smart-inventory {ids(command)}" in shown.split("Example: ")[1]
 
@@ -132,9 +134,10 @@ def test_help_has_an_example(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("command", "names"),
     [
-        ([], ("run", "config", "topics", "simulate", "dead-letters", "import-stock")),
+        ([], ("run", "config", "topics", "simulate", "checkpoints", "dead-letters", "import-stock")),
         (["topics"], ("create",)),
         (["dead-letters"], ("list", "redrive")),
+        (["checkpoints"], ("list", "show", "verify", "export", "sign")),
     ],
 )
 def test_without_a_command_there_is_help(command: list[str], names: tuple[str, ...]) -> None:
@@ -296,12 +299,13 @@ def test_an_owned_property_is_refused(command: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"MODEL": "guarded"}, {"CHECKPOINT_SIGNING_KEY": "hunter2"}, {"ON_GAP": "accept"}, {"CHECKPOINT_URL": "s3://b/p"}],
+    [{"MODEL": "guarded"}, {"ON_GAP": "accept"}, {"CHECKPOINT_URL": "s3://b/p"}],
     ids=ids,
 )
 def test_run_refuses_what_is_not_built_yet(variables: dict[str, str]) -> None:
     """A setting that this version does not follow stops the start, its name in the sentence and no secret."""
-    result = invoke("run", **{"KAFKA_BOOTSTRAP_SERVERS": NOWHERE} | variables)
+    always = {"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "CHECKPOINT_SIGNING_KEY": "hunter2"}
+    result = invoke("run", **always | variables)
     assert_one_sentence(result, ExitCode.USAGE, *variables)
     assert "hunter2" not in result.output
 
@@ -385,5 +389,6 @@ def test_exit_codes_are_public() -> None:
         "CHECKPOINTS": 8,
         "BROKER": 9,
         "MODEL": 10,
+        "INVALID_RATIO": 11,
         "BAD_LINES": 12,
     }

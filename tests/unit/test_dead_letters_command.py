@@ -6,6 +6,7 @@ import json
 import pickle
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from consumer import cli
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import Identity, seal
-from consumer.checkpoint.observations import newest_observations
+from consumer.checkpoint.observations import Observations, newest_observations
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.commands import dead_letters as command
 from consumer.commands import letter_view, terminal
@@ -29,12 +30,14 @@ from consumer.dead_letters import (
 from consumer.errors import BrokerError, ExitCode, SettingsError, StateError
 from consumer.kafka import confirmed, log
 from consumer.learning.ledger import Ledger
+from consumer.learning.state import encode_state
 from consumer.letter_fate import Fate, Rules
 from consumer.record import Record
 from consumer.redrive import Plan, carry_out, letters, plan
 from consumer.simulate.progress import progress_bar
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers
 from schemas.transaction import Limits, decode
+from tests.core import post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -457,10 +460,14 @@ def test_late_letters_are_left() -> None:
 
 
 def test_without_a_checkpoint_nothing_is_guessed() -> None:
-    """The operator is told what is missing and how to go on; where no letter asks for it, nothing is missing."""
-    with pytest.raises(StateError, match=r"partition 1 has no readable checkpoint: .* --include-late"):
-        fates([letter_record(1, value_of(), partition=1)], observations=lambda _: None)
-    assert fates([letter_record(1, b"{")], observations=lambda _: None) == {Fate.STILL_INVALID: 1}
+    """The plan is not made; where no letter asks for the ledger, nothing is missing."""
+
+    def missing(partition: int) -> Known:
+        raise StateError(f"no checkpoint of partition {partition}")
+
+    with pytest.raises(StateError, match="no checkpoint of partition 1"):
+        fates([letter_record(1, value_of(), partition=1)], observations=missing)
+    assert fates([letter_record(1, b"{")], observations=missing) == {Fate.STILL_INVALID: 1}
 
 
 def test_one_partition_s_ledger_is_held_at_a_time() -> None:
@@ -476,77 +483,122 @@ def test_one_partition_s_ledger_is_held_at_a_time() -> None:
     assert loaded == [0, 1]
 
 
-IDENTITY: Final = Identity("group", "input", "topic-id", "0123456789ab", "f" * 64, "0")
+IDENTITY: Final = Identity("group", "input", "topic-id", "0123456789ab", "f" * 64, "0", {})
 
 
-def write_checkpoint(
-    store: DirectoryStore, offset: int, ledger: object, *, partition: int = 0, damage: bool = False
+def write_checkpoint(  # noqa: PLR0913 -- what can be wrong with one
+    store: DirectoryStore,
+    offset: int,
+    ledger: bytes,
+    *,
+    partition: int = 0,
+    damage: bool = False,
+    key: bytes | None = None,
 ) -> None:
     """Keep a checkpoint with this ledger."""
-    header, data = seal(IDENTITY, partition, offset, {"ledger": pickle.dumps(ledger), "models": b"not looked at"})
+    header, data = seal(IDENTITY, partition, offset, {"ledger": ledger, "models": b"not looked at"}, key)
     if damage:
         data = data[:-1] + bytes([data[-1] ^ 1])
     store.write(CheckpointName("group", "input", partition, offset, header.digest), data)
 
 
+def ledger_of(observed_us: int) -> bytes:
+    """The section of a ledger that has observed the milk of store 330 at an instant, and nothing of its bread."""
+    ledger = Ledger()
+    post(ledger, "330\x1fmilk", 0, 5_000_000, observed_us)
+    post(ledger, "330\x1fbread", -1_000_000, None, observed_us)
+    return encode_state({"ledger": ledger.snapshot()})["ledger"]
+
+
+EMPTY: Final = encode_state({"ledger": {}})["ledger"]
+
+
 def test_the_newest_readable_checkpoint_counts(tmp_path: Path) -> None:
     """The ledger in it tells late from not; a damaged newer one is passed over, and another partition's."""
-    ledger = Ledger()
-    ledger.post("330\x1fmilk", 0, 5_000_000, NOW_MS * 1_000 + 1)
     store = DirectoryStore(tmp_path)
-    write_checkpoint(store, 10, {})
-    write_checkpoint(store, 20, ledger.snapshot())
-    write_checkpoint(store, 30, {}, damage=True)
-    write_checkpoint(store, 40, {}, partition=1)
-    found = newest_observations(store, "group", "input", 0)
-    assert found is not None
+    write_checkpoint(store, 10, EMPTY)
+    write_checkpoint(store, 20, ledger_of(NOW_MS * 1_000 + 1))
+    write_checkpoint(store, 30, EMPTY, damage=True)
+    write_checkpoint(store, 40, EMPTY, partition=1)
+    found = newest_observations(store, "group", "input", 0, None)
     assert found.offset == 20
     assert found.is_late(decode(value_of(), NOW_MS, Limits()))
     assert not found.is_late(decode(value_of(occurred_at="2017-03-31T12:00:00.000001Z"), NOW_MS, Limits()))
     assert not found.is_late(decode(value_of(sku="bread"), NOW_MS, Limits()))
+    assert not found.is_late(decode(value_of(sku="salt"), NOW_MS, Limits()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.none() | st.integers(0, 9), st.integers(0, 9)), max_size=6),
+    st.integers(NOW_MS * 1_000, NOW_MS * 1_000 + 9),
+)
+def test_late_is_what_the_ledger_calls_late(entered: list[tuple[int | None, int]], at_us: int) -> None:
+    """The command judges as the worker will: from the same entries, the same word."""
+    ledger = Ledger()
+    for observed, after_us in entered:
+        post(ledger, "330\x1fmilk", -1, observed, NOW_MS * 1_000 + after_us)
+    event = decode(value_of(), NOW_MS, Limits())
+    event.occurred_us = at_us
+    judged = Observations(0, ledger.snapshot()).is_late(event)
+    assert judged is ledger.look("330\x1fmilk", -1, None, at_us).is_late
+
+
+def test_signed_checkpoints(tmp_path: Path) -> None:
+    """With the worker's key a signed one is read, and only with it; the sentence says which variable is wrong."""
+    store = DirectoryStore(tmp_path)
+    write_checkpoint(store, 20, EMPTY, key=b"key")
+    assert newest_observations(store, "group", "input", 0, b"key").offset == 20
+    for key in (None, b"another"):
+        with pytest.raises(StateError, match="CHECKPOINT_SIGNING_KEY"):
+            newest_observations(store, "group", "input", 0, key)
 
 
 @pytest.mark.parametrize(
     "ledger",
-    [ExitCode.OK, {"330\x1fmilk": Limits()}, {"330\x1fmilk": 5}, {"330\x1fmilk": ("5", 6)}, ["330"], None],
-    ids=["class", "class within", "number", "text", "list", "none"],
+    [
+        b"",
+        pickle.dumps({}),
+        *(msgspec.msgpack.encode(each) for each in ({"x": 5}, {"x": ("5", 6)}, {"x": (1, None)}, ["x"], None)),
+    ],
 )
-def test_a_ledger_of_another_shape_is_none(tmp_path: Path, ledger: object) -> None:
-    """No class is ever loaded from the file, and nothing but levels and times is taken for a ledger."""
+def test_a_ledger_of_another_shape_is_none(tmp_path: Path, ledger: bytes) -> None:
+    """Nothing but levels and times is taken for a ledger; an older checkpoint that has one may do."""
     store = DirectoryStore(tmp_path)
     write_checkpoint(store, 20, ledger)
-    assert newest_observations(store, "group", "input", 0) is None
-
-
-class Trap:
-    """Pickled, it calls a function when it is unpickled."""
-
-    sprung = False
-
-    @classmethod
-    def spring(cls) -> dict[str, tuple[int, int]]:
-        cls.sprung = True
-        return {}
-
-    def __reduce__(self) -> tuple[Any, tuple[()]]:
-        return Trap.spring, ()
-
-
-def test_reading_a_ledger_runs_no_code(tmp_path: Path) -> None:
-    """Whoever may write to the checkpoint directory gains nothing: a file that names a function is passed over."""
-    store = DirectoryStore(tmp_path)
-    write_checkpoint(store, 20, Trap())
-    assert newest_observations(store, "group", "input", 0) is None
-    assert not Trap.sprung
+    with pytest.raises(StateError, match="of the newest: section 'ledger' is not of its type"):
+        newest_observations(store, "group", "input", 0, None)
+    write_checkpoint(store, 10, EMPTY)
+    assert newest_observations(store, "group", "input", 0, None).offset == 10
 
 
 def test_a_foreign_checkpoint_is_none(tmp_path: Path) -> None:
-    """A file that was put under another group's name says so itself."""
+    """A file that was put under another name says so itself; where there is none at all, that is said."""
     store = DirectoryStore(tmp_path)
-    header, data = seal(IDENTITY, 1, 20, {"ledger": pickle.dumps({})})
+    header, data = seal(IDENTITY, 1, 20, {"ledger": EMPTY})
     store.write(CheckpointName("group", "input", 0, 20, header.digest), data)
-    assert newest_observations(store, "group", "input", 0) is None
-    assert newest_observations(store, "nobody", "input", 0) is None
+    with pytest.raises(StateError, match="of the newest: it is a checkpoint of group/input/1: it was moved"):
+        newest_observations(store, "group", "input", 0, None)
+    with pytest.raises(StateError, match=r"group nobody and topic input in the directory .*; found none: set CHECK"):
+        newest_observations(store, "nobody", "input", 0, None)
+
+
+def test_a_checkpoint_without_ledger(tmp_path: Path) -> None:
+    """A section may be missing in a file of another make."""
+    store = DirectoryStore(tmp_path)
+    header, data = seal(IDENTITY, 0, 20, {"models": b""})
+    store.write(CheckpointName("group", "input", 0, 20, header.digest), data)
+    with pytest.raises(StateError, match="it holds no ledger"):
+        newest_observations(store, "group", "input", 0, None)
+
+
+def test_a_checkpoint_pruned_while_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker goes on meanwhile: what it has just removed is no damage."""
+    store = DirectoryStore(tmp_path)
+    write_checkpoint(store, 20, EMPTY)
+    monkeypatch.setattr(store, "read", lambda _name: None)
+    with pytest.raises(StateError, match="pruned meanwhile; run the command again"):
+        newest_observations(store, "group", "input", 0, None)
 
 
 # Carrying it out
@@ -819,15 +871,14 @@ def test_redrive_needs_a_checkpoint_to_tell_late_letters(sender: MemorySender, t
     variables = {"MAX_CLOCK_AHEAD_SECONDS": "864000", "CHECKPOINT_URL": f"file:{tmp_path}"}
     result = invoke("redrive", **variables)
     assert result.exit_code == ExitCode.STATE
-    assert "no readable checkpoint" in result.stderr
+    assert "expected a readable checkpoint of partition 0" in result.stderr
+    assert "--include-late" in result.stderr
     assert sender.sent == []
-    ledger = Ledger()
-    ledger.post("330\x1fmilk", 0, 5_000_000, (NOW_MS + 10 * 86_400_000) * 1_000)
-    identity = Identity("smart-inventory", INPUT, "topic-id", "0123456789ab", "f" * 64, "0")
-    header, data = seal(identity, 0, 20, {"ledger": pickle.dumps(ledger.snapshot())})
+    identity = Identity("smart-inventory", INPUT, "topic-id", "0123456789ab", "f" * 64, "0", {})
+    header, data = seal(identity, 0, 20, {"ledger": ledger_of((NOW_MS + 10 * 86_400_000) * 1_000)}, b"secret")
     name = CheckpointName("smart-inventory", INPUT, 0, 20, header.digest)
     DirectoryStore(tmp_path).write(name, data)
-    result = invoke("redrive", **variables)
+    result = invoke("redrive", CHECKPOINT_SIGNING_KEY="secret", **variables)
     assert result.exit_code == 0, result.output
     assert "older than the item's last observed level" in result.stdout
     assert sender.sent == []
@@ -842,7 +893,7 @@ def test_a_store_that_cannot_be_listed(sender: MemorySender, tmp_path: Path, mon
     monkeypatch.setattr(DirectoryStore, "names", fail)
     result = invoke("redrive", MAX_CLOCK_AHEAD_SECONDS="864000")
     assert result.exit_code == ExitCode.STATE
-    assert "Permission denied; without a checkpoint only --include-late redrives" in result.stderr
+    assert "Permission denied: set CHECKPOINT_URL" in result.stderr
     assert sender.sent == []
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consumer.learning.identities import Identities, digests
 from schemas.dead_letter import InvalidEvent, Reason
 from schemas.transaction import Event, Limits, decode
+from tests.core import is_repeat
 
 BASE: Final[dict[str, Any]] = {
     "transaction_id": "t1",
@@ -42,7 +43,7 @@ def outcomes(window: Identities, *names: str) -> str:
     for name in names:
         changed = event(transaction_id=name.lower(), quantity=-3 if name.isupper() else -2)
         try:
-            letters += "r" if window.is_repeat(changed) else "n"
+            letters += "r" if is_repeat(window, changed) else "n"
         except InvalidEvent as invalid:
             letters += "c" if invalid.reason is Reason.CONFLICTING_REPEAT else "?"
     return letters
@@ -156,20 +157,20 @@ def test_null_is_not_any_text(field: str, text: str) -> None:
 def test_what_counts_as_the_same_content(change: dict[str, Any], same: bool) -> None:
     """Decoded values count, not their spelling: a till that formats anew still repeats itself."""
     window = Identities(9)
-    assert window.is_repeat(event()) is False
+    assert is_repeat(window, event()) is False
     if same:
-        assert window.is_repeat(event(**change)) is True
+        assert is_repeat(window, event(**change)) is True
     else:
         with pytest.raises(InvalidEvent) as caught:
-            window.is_repeat(event(**change))
+            is_repeat(window, event(**change))
         assert caught.value.reason is Reason.CONFLICTING_REPEAT
 
 
 def test_an_unknown_quantity_in_a_count_is_none_moved() -> None:
     """A null quantity counts as 0, in the content too."""
     window = Identities(9)
-    assert not window.is_repeat(event(transaction_type="count", quantity=None, new_stock_level=5))
-    assert window.is_repeat(event(transaction_type="count", quantity=0, new_stock_level=5))
+    assert not is_repeat(window, event(transaction_type="count", quantity=None, new_stock_level=5))
+    assert is_repeat(window, event(transaction_type="count", quantity=0, new_stock_level=5))
 
 
 def test_digests_are_fixed() -> None:

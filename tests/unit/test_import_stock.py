@@ -24,6 +24,7 @@ from consumer.simulate.events import ShopEvent
 from consumer.simulate.sender import SendReport
 from schemas.dead_letter import InvalidEvent
 from schemas.transaction import Limits, decode
+from tests.core import is_repeat
 from tests.stage import ROOT
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ def is_repeat_of(first: list[ShopEvent], second: list[ShopEvent]) -> bool:
     """Tell whether a worker that saw the first import takes the whole second one for repeats."""
     identities = Identities(1_000)
     for event in first:
-        assert not identities.is_repeat(decode(event.value, event.timestamp_ms, Limits()))
-    verdicts = {identities.is_repeat(decode(event.value, event.timestamp_ms, Limits())) for event in second}
+        assert not is_repeat(identities, decode(event.value, event.timestamp_ms, Limits()))
+    verdicts = {is_repeat(identities, decode(event.value, event.timestamp_ms, Limits())) for event in second}
     assert len(verdicts) == 1
     return verdicts.pop()
 

@@ -16,6 +16,7 @@ from consumer import metrics as metrics_module
 from consumer.learning.task import Tally
 from consumer.metrics import METRICS, PREFIX, Metric, Metrics
 from schemas.dead_letter import Reason
+from schemas.routing import Misrouting
 
 BOUNDED: Final = {"partition", "reason", "phase", "outcome", "event"}
 BUILD: Final = {"version", "model_id", "river", "python"}
@@ -114,6 +115,7 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
     used = {(name, label) for verb, name, label in published() if verb == "count" and label is not None}
     used |= {("restores", outcome) for verb, outcome, _ in published() if verb == "restored"}
     used |= {("dead_letters", reason.value) for reason in Reason}
+    used |= {("misrouted_items", wrong.value) for wrong in Misrouting}
     known = {(name, value) for name, values in metrics_module._VOCABULARIES.items() for value in values}
     known |= {("dead_letters", reason.value) for reason in Reason}
     assert used == known
@@ -125,7 +127,8 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
 @pytest.mark.parametrize(
     ("name", "label", "values"),
     [
-        ("records_skipped", "reason", {"repeat"}),
+        ("records_skipped", "reason", {"repeat", "operator"}),
+        ("misrouted_items", "reason", {"no_key", "other_key", "other_partition"}),
         ("transactions", "outcome", {"committed", "aborted", "rebuilt"}),
         ("rebalances", "event", {"gained", "revoked", "lost"}),
         ("restores", "outcome", {"fresh", "empty", "checkpoint", "unusable_checkpoint", "replay_from_first"}),

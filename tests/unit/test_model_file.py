@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from consumer.checkpoint import load_model, save_model
-from consumer.learning.model import get_ml_pipeline
+from consumer.learning.linear import get_ml_pipeline
 
 if TYPE_CHECKING:
     from consumer.learning.features import Features

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from river import compose, linear_model, optim, preprocessing
 
 from consumer.learning.features import FEATURE_NAMES, get_features
-from consumer.learning.model import get_ml_pipeline
+from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.step import _is_linear, prequential_step
 from consumer.simulate.synthetic import synthetic_events
 from schemas.transaction import Limits, decode

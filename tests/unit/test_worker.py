@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from consumer.broker import Position, RebalanceListener
     from consumer.worker import Worker
 
-TOPIC = InputTopic("topic-id", 1)
+TOPIC = InputTopic("topic-id", 1, 1_048_588)
 
 
 def event(number: int, level: int = 5) -> Record:
@@ -184,6 +184,7 @@ def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             log=structlog.get_logger(),
             hash_seed="0",
             stop_at_end=True,
+            skips=(),
         )
         if end is not None:
             assert worker._end is not None
