@@ -239,7 +239,7 @@ class Worker:
                 if isinstance(item, EndOfPartition):
                     task.skip_to(item.offset)  # markers and aborted records take offsets too
                     continue
-                output = self._apply(task, item)
+                output = self._apply(task, item) if self._skips else task.process(item)
                 if output is not None and output.outcome is _DEAD_LETTER:
                     self._judge(task, item)
                 transaction.add(item.partition, output)
@@ -257,7 +257,7 @@ class Worker:
 
     def _apply(self, task: PartitionTask, record: Record) -> Output | None:
         """Let the task process a record, unless the operator said to pass over it."""
-        if self._skips and any(skip.covers(record.partition, record.offset) for skip in self._skips):
+        if any(skip.covers(record.partition, record.offset) for skip in self._skips):
             task.skip(record)
             return None
         return task.process(record)

@@ -125,33 +125,6 @@ class StockTransaction(Protocol):
         """RFC 3339 date-time with offset."""
 
 
-class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A valid stock transaction: the contract's fields in the table's order, then its exact values.
-
-    A plain struct, because it is built for every record: 0.3 µs against 1.7 µs for the pydantic model.
-
-    Attributes:
-        quantity_millionths: the signed quantity in millionths of a unit; a null quantity counts as 0.
-        level_millionths: the observed level in millionths of a unit, or None.
-        occurred_us: `occurred_at` as microseconds since 1970 UTC.
-    """
-
-    transaction_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    store_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    quantity: float | None
-    occurred_at: str
-    line_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    transaction_type: str | None = None
-    unit_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] | None = None
-    new_stock_level: Annotated[float, msgspec.Meta(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = None
-    corrects: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    # Not of the contract: `decode` sets all three, whatever an event of that field name brought.
-    quantity_millionths: int = 0
-    level_millionths: int | None = None
-    occurred_us: int = 0
-
-
 class Moment(msgspec.Struct, gc=False, frozen=True):
     """An instant and its calendar day in its own offset.
 
@@ -164,6 +137,35 @@ class Moment(msgspec.Struct, gc=False, frozen=True):
     day_of_week: int
     month: int
     year: int
+
+
+class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A valid stock transaction: the contract's fields in the table's order, then its exact values.
+
+    A plain struct, because it is built for every record: 0.3 µs against 1.7 µs for the pydantic model.
+
+    Attributes:
+        quantity_millionths: the signed quantity in millionths of a unit; a null quantity counts as 0.
+        level_millionths: the observed level in millionths of a unit, or None.
+        occurred_us: `occurred_at` as microseconds since 1970 UTC.
+        moment: the same instant with its calendar day, read once.
+    """
+
+    transaction_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    store_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    quantity: float | None
+    occurred_at: str
+    line_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    transaction_type: str | None = None
+    unit_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] | None = None
+    new_stock_level: Annotated[float, msgspec.Meta(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = None
+    corrects: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    # Not of the contract: `decode` sets all four, whatever an event of that field name brought.
+    quantity_millionths: int = 0
+    level_millionths: int | None = None
+    occurred_us: int = 0
+    moment: Moment | None = None
 
 
 @lru_cache(maxsize=4096)  # the lines of one receipt share their time
@@ -207,10 +209,7 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
     event = _decode_plain(value) or _decode_any(value)
 
     event.quantity_millionths = quantity = _quantity_millionths(event, limits.max_quantity)
-    try:
-        event.occurred_us = occurred_us = parse_moment(event.occurred_at).us
-    except (ValueError, OverflowError):
-        raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    event.occurred_us = occurred_us = _moment(event).us
     event.level_millionths = _level_millionths(event)
 
     kind = event.transaction_type
@@ -221,6 +220,15 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
     ):
         raise InvalidEvent(Reason.OCCURRED_AT_OUT_OF_RANGE)
     return event
+
+
+def _moment(event: Event) -> Moment:
+    if event.moment is None:
+        try:
+            event.moment = parse_moment(event.occurred_at)
+        except (ValueError, OverflowError):
+            raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    return event.moment
 
 
 # Both are exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
@@ -271,7 +279,7 @@ def _decode_plain(value: bytes) -> Event | None:
     if " " in ids or not ids.isprintable():
         return None
     try:
-        parse_moment(event.occurred_at)
+        event.moment = parse_moment(event.occurred_at)
     except (ValueError, OverflowError):
         return None
     return event

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from consumer.checkpoint.admitted import PLAIN, Admitted, UnsafePickleError
+from consumer.checkpoint.admitted import Admitted, UnsafePickleError
 from consumer.checkpoint.pickle_program import check
+from consumer.learning.state import decode_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PLAIN", "Admitted", "UnsafePickleError", "decode_sections", "is_rust_panic", "safe_loads"]
-
-_WITH_MODELS: Final = frozenset({"models"})
+__all__ = ["Admitted", "UnsafePickleError", "decode_sections", "is_rust_panic", "safe_loads"]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -61,15 +60,14 @@ def is_rust_panic(error: BaseException) -> bool:
 
 
 def decode_sections(sections: Mapping[str, bytes], admitted: Admitted) -> dict[str, Any]:
-    """Return the objects of a checkpoint's sections: models with what is admitted, everything else of plain types.
+    """Return the state in a checkpoint's sections: models of what is admitted, everything else of its plain types.
 
     Raises:
-        UnsafePickleError: one of them may not be unpickled; the sentence names it.
+        UnsafePickleError: the models may not be unpickled, or another section is not of its type.
     """
-    decoded = {}
-    for name, section in sections.items():
-        try:
-            decoded[name] = safe_loads(section, admitted if name in _WITH_MODELS else PLAIN)
-        except UnsafePickleError as error:
-            raise UnsafePickleError(f"section {name!r}: {error}") from error
-    return decoded
+    try:
+        return decode_state(sections, lambda models: safe_loads(models, admitted))
+    except UnsafePickleError as error:
+        raise UnsafePickleError(f"section 'models': {error}") from error
+    except ValueError as error:
+        raise UnsafePickleError(str(error)) from error

@@ -27,7 +27,7 @@ from consumer.learning import get_ml_pipeline
 from tests.kafka import wait_until
 
 IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17", {})
-SECTIONS = {"progress": pickle.dumps((1, 2)), "ledger": pickle.dumps({})}
+SECTIONS = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode({})}
 OFFSETS = st.integers(0, 2**63 - 1)
 
 
