@@ -183,7 +183,7 @@ def test_the_schema_never_refuses_what_the_decoder_takes(value: bytes) -> None:
     except (
         InvalidEvent,
         ValueError,
-    ):  # a NaN in an unknown field is ignored with it, and a schema never gets to see it
+    ):  # NaN in an unknown field: ignored, and no JSON for a schema
         return
     errors = [error.message for error in TRANSACTION.iter_errors(document)]
     assert errors == []
