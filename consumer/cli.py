@@ -1,4 +1,4 @@
-"""The command line: `smart-inventory run | topics create | simulate | config`."""
+"""The command line: `smart-inventory run | topics create | simulate | config | check-model`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consumer import __version__, settings
+from consumer.commands.check_model import check_model
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
 from consumer.settings import Settings
@@ -28,6 +29,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+app.command("check-model", epilog="Example: smart-inventory check-model my_models:forest")(check_model)
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 

@@ -33,7 +33,12 @@ def is_own(model: str) -> bool:
 
 
 def model_kind(model: str, warm_start: Callable[[], Regressor] | None = None) -> ModelKind:
-    """Return the kind of model that `MODEL` names.
+    """Return the kind of model that `MODEL` names; see `regressor_kind`."""
+    return regressor_kind(model, warm_start)
+
+
+def regressor_kind(model: str, warm_start: Callable[[], Regressor] | None = None) -> RegressorKind:
+    """Return the kind of model where `MODEL` names a regressor of levels.
 
     Args:
         model: linear, or module:function.
@@ -42,7 +47,7 @@ def model_kind(model: str, warm_start: Callable[[], Regressor] | None = None) ->
     Raises:
         SettingsError: there is none of that name, or the user's function makes none.
     """
-    factory = regressor_factory(model)
+    factory = _factory(model)
     if not is_own(model):
         return RegressorKind(warm_start or factory, {"parameters": repr(factory())})
     new = _made(model, factory)
@@ -58,12 +63,8 @@ def model_kind(model: str, warm_start: Callable[[], Regressor] | None = None) ->
     )
 
 
-def regressor_factory(model: str) -> Callable[[], Regressor]:
-    """Return the function that makes the regressors of `MODEL`.
-
-    Raises:
-        SettingsError: there is none of that name.
-    """
+def _factory(model: str) -> Callable[[], Regressor]:
+    """Return the function that makes the regressors of `MODEL`."""
     if model == _LINEAR:
         return get_ml_pipeline
     if not is_own(model):

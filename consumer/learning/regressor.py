@@ -87,21 +87,21 @@ class RegressorKind:
         pickled_classes: tuple[Any, ...] = (),
         infinite_on_purpose: frozenset[Place] = frozenset(),
     ) -> None:
-        self._factory = factory
+        self.factory = factory
         self.parameters = parameters
         self.pickled_classes = pickled_classes
-        self._infinite_on_purpose = infinite_on_purpose
+        self.infinite_on_purpose = infinite_on_purpose
 
     def new(self) -> RegressorModel:
         """Return a model of a new regressor."""
-        return RegressorModel(self._factory(), 0, self._infinite_on_purpose)
+        return RegressorModel(self.factory(), 0, self.infinite_on_purpose)
 
     def restored(self, state: Any) -> RegressorModel:  # noqa: ANN401 -- checked here
         """Return the model of a state."""
         if not isinstance(state, tuple) or len(state) != 2 or not is_regressor(state[0]):  # noqa: PLR2004 -- a pair
             raise ValueError("expected a regressor and how many events it has learned from")
         regressor, events_learned = state
-        return RegressorModel(regressor, events_learned, self._infinite_on_purpose)
+        return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
 
 
 def is_regressor(candidate: object) -> bool:

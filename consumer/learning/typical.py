@@ -1,4 +1,4 @@
-"""Events to try a model with: a small shop's, and the ends of what the contract allows; and what it predicts for them."""
+"""Events to try a model with, a small shop's and the ends of what the contract allows; and what it predicts."""
 
 from __future__ import annotations
 
