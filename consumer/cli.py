@@ -1,4 +1,4 @@
-"""The command line: `smart-inventory run | topics create | simulate | config | check-model`."""
+"""The command line of `smart-inventory`: running, settings, models, topics, checkpoints, dead letters, opening stock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from consumer import __version__, settings
+from consumer.commands import checkpoints
 from consumer.commands.check_model import check_model
+from consumer.commands.dead_letters import dead_letters_app
+from consumer.commands.import_stock import EXAMPLE, import_stock
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
 from consumer.settings import Settings
@@ -32,6 +35,9 @@ app: Final = typer.Typer(
 app.command("check-model", epilog="Example: smart-inventory check-model my_models:forest")(check_model)
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+app.add_typer(dead_letters_app, name="dead-letters")
+app.command("import-stock", epilog=EXAMPLE)(import_stock)
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 def _print_version(wanted: bool) -> None:

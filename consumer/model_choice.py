@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable
-from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from consumer.checkpoint.unpickling import Admitted
 from consumer.errors import SettingsError
 from consumer.learning.health import infinite_on_purpose
 from consumer.learning.linear import get_ml_pipeline
@@ -58,9 +58,22 @@ def regressor_kind(model: str, warm_start: Callable[[], Regressor] | None = None
     return RegressorKind(
         warm_start or factory,
         parameters,
-        pickled_classes=_declared_classes(model, factory),
-        infinite_on_purpose=infinite,
+        infinite,
     )
+
+
+def admitted_classes(model: str) -> Admitted:
+    """Return what the pickles of a `MODEL` may name.
+
+    Raises:
+        SettingsError: there is no such model, or what it declares may not be admitted.
+    """
+    if not is_own(model):
+        return Admitted()
+    try:
+        return Admitted(_declared(model, _factory(model), "pickled_classes", "classes of your own"))
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"MODEL={model!r}: its function's pickled_classes: {error}") from error
 
 
 def _factory(model: str) -> Callable[[], Regressor]:
@@ -131,17 +144,6 @@ def _parameters(model: str, new: Regressor, another: Regressor) -> dict[str, Any
         )
     text, digest = both[0]
     return {"parameters": text, "new model": digest}
-
-
-def _declared_classes(model: str, factory: Callable[[], Regressor]) -> tuple[Any, ...]:
-    """Return the classes (and functions) that pickles of the user's models may name."""
-    declared = _declared(model, factory, "pickled_classes", "classes of your own")
-    for each in declared:
-        if not isinstance(each, type | FunctionType | BuiltinFunctionType):
-            raise SettingsError(
-                f"MODEL={model!r}: expected classes of your own in its function's pickled_classes; found {each!r:.80}"
-            )
-    return declared
 
 
 def _declared_infinite(model: str, factory: Callable[[], Regressor]) -> frozenset[Place]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
 from consumer import hash_seed
+from consumer.checkpoint.unpickling import safe_loads
 from consumer.errors import ModelError, RetryError
 from consumer.learning.check_model import Finding, Severity, check_model
 from consumer.learning.typical import predictions_digest
-from consumer.model_choice import is_own, regressor_kind
+from consumer.model_choice import admitted_classes, is_own, regressor_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,10 +34,10 @@ def try_model(model: str) -> list[Finding]:
     Raises:
         SettingsError: there is no such model.
     """
-    kind = regressor_kind(model)
+    kind, admitted = regressor_kind(model), admitted_classes(model)
     others = {seed: _start(model, seed) for seed in _SEEDS}  # they work while the checks are made here
     try:
-        findings = check_model(kind.factory, pickle.loads, kind.infinite_on_purpose)
+        findings = check_model(kind.factory, lambda data: safe_loads(data, admitted), kind.infinite_on_purpose)
         if not faults_of(findings):
             findings.append(_compare(predictions_digest(kind.factory), others))
     finally:

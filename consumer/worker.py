@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from consumer.broker import Broker, Connection
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.unpickling import Admitted
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import ModelKind
@@ -66,6 +67,7 @@ class Worker:
         broker: Kafka, real or simulated.
         store: where checkpoints go.
         identity: whose state this is.
+        admitted: what a checkpoint may name.
         learning: the settings that predictions depend on.
         model_kind: makes the models.
         settings: everything else.
@@ -82,6 +84,7 @@ class Worker:
         broker: Broker,
         store: CheckpointStore,
         identity: Identity,
+        admitted: Admitted,
         learning: LearningSettings,
         model_kind: ModelKind,
         settings: Settings,
@@ -106,6 +109,8 @@ class Worker:
         self._assignment = Assignment(
             identity=identity,
             store=store,
+            admitted=admitted,
+            key=settings.signing_key(),
             new_task=self._new_task,
             keep=settings.checkpoint_keep,
             clock=clock,
@@ -114,7 +119,7 @@ class Worker:
         )
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
-            writer=CheckpointWriter(store, identity),
+            writer=CheckpointWriter(store, identity, admitted=admitted, key=settings.signing_key()),
             interval=settings.checkpoint_interval_seconds,
             max_replay_records=settings.max_replay_records,
             clock=clock,

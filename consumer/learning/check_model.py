@@ -73,7 +73,11 @@ def check_model(
     for name, check, is_basic in _CHECKS:
         try:
             severity, sentence = check(trial)
-        except Exception as error:  # noqa: BLE001 -- whatever a user's model raises is the finding
+        except BaseException as error:
+            if (
+                not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime"
+            ):  # a panic in compiled Rust
+                raise
             severity = Severity.FAULT
             sentence = f"expected no exception; {type(error).__name__} came: {error}. Mend the model"
         findings.append(Finding(name, severity, sentence))

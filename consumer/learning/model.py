@@ -53,16 +53,11 @@ class ModelKind(Protocol):
 
     Attributes:
         parameters: what tells one configuration of it from another, in plain types; part of the fingerprint.
-        pickled_classes: what its pickles name besides River's classes and the standard types: classes, and functions.
     """
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Return what tells one configuration from another."""
-
-    @property
-    def pickled_classes(self) -> tuple[Any, ...]:
-        """Return what its pickles name besides River's classes and the standard types."""
 
     def new(self) -> StockModel:
         """Return a model that has learned nothing yet, or what a warm start brings."""

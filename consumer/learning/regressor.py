@@ -75,7 +75,6 @@ class RegressorKind:
     Args:
         factory: builds a regressor that has learned nothing yet, or what a warm start brings.
         parameters: what tells one configuration from another, in plain types.
-        pickled_classes: those not River's that its pickle names.
         infinite_on_purpose: where its regressors hold infinite numbers that break nothing.
     """
 
@@ -83,13 +82,10 @@ class RegressorKind:
         self,
         factory: Callable[[], Regressor],
         parameters: Mapping[str, Any],
-        *,
-        pickled_classes: tuple[Any, ...] = (),
         infinite_on_purpose: frozenset[Place] = frozenset(),
     ) -> None:
         self.factory = factory
         self.parameters = parameters
-        self.pickled_classes = pickled_classes
         self.infinite_on_purpose = infinite_on_purpose
 
     def new(self) -> RegressorModel:

@@ -5,7 +5,6 @@ Pure: the same state and record give the same output and state. No clock, no ran
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 from enum import IntEnum
 from math import isfinite, nan
@@ -20,6 +19,7 @@ from consumer.learning.invalid_window import InvalidWindow
 from consumer.learning.ledger import Ledger
 from consumer.learning.model import Models
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
+from consumer.learning.state import SECTIONS, encode_state
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
 from schemas.prediction import Prediction, encode_prediction
 from schemas.routing import misrouting
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from schemas.transaction import Event
 
 _DISCREPANCY_FLOOR: Final = 500  # millionths: smaller ones are published as 0
-
-_SECTIONS: Final = ("progress", "models", "ledger", "identities", "invalid")
 
 _link_prediction: Final = Struct("<qBd").pack
 _link_other: Final = Struct("<qB").pack
@@ -216,28 +214,28 @@ class PartitionTask:
         self.next_offset = max(self.next_offset, offset)
 
     def snapshot(self) -> dict[str, bytes]:
-        """Return the whole state as named sections, each pickled; later sections may join them."""
-        sections: dict[str, Any] = {
+        """Return the whole state as named sections; later sections may join them."""
+        state: dict[str, Any] = {
             "progress": (self.next_offset, self.first_offset, self.records_applied, self.chain.snapshot()),
             "models": self._models.snapshot(),
             "ledger": self._ledger.snapshot(),
             "identities": self._identities.snapshot(),
             "invalid": self._invalid.snapshot(),
         }
-        return {name: pickle.dumps(state, protocol=5) for name, state in sections.items()}
+        return encode_state(state)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state that `snapshot` returned.
 
         Args:
-            state: its sections by name, unpickled.
+            state: its sections by name, decoded (`consumer.learning.state.decode_state`).
 
         Raises:
             KeyError: a section is missing.
             ValueError: a section holds what is no such state.
         """
         # Whole or not at all: whatever may be missing or refused comes first.
-        progress, models, ledger, identities, invalid = (state[name] for name in _SECTIONS)
+        progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
         self._models.restore(models)
         self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
