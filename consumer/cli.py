@@ -1,4 +1,4 @@
-"""The command line of `smart-inventory`: running, settings, models, topics, checkpoints, dead letters, opening stock."""
+"""The command line of `smart-inventory`: running, settings, models, topics, checkpoints, dead letters, stock."""
 
 from __future__ import annotations
 
