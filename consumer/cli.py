@@ -1,4 +1,4 @@
-"""The command line: `run`, `topics`, `checkpoints`, `dead-letters`, `import-stock`, `simulate` and `config`."""
+"""The command line of `smart-inventory`: running, settings, models, topics, checkpoints, dead letters, stock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from consumer import __version__, settings
 from consumer.commands import checkpoints
+from consumer.commands.check_model import check_model
 from consumer.commands.dead_letters import dead_letters_app
 from consumer.commands.import_stock import EXAMPLE, import_stock
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
@@ -31,6 +32,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+app.command("check-model", epilog="Example: smart-inventory check-model my_models:forest")(check_model)
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(dead_letters_app, name="dead-letters")

@@ -58,19 +58,25 @@ def run_worker(
             listener = _Relay()
             connecting = pool.submit(_connect, broker, listener, log)
             from consumer.assembly import build_worker  # noqa: PLC0415
+            from consumer.model_trial import try_before_first_event  # noqa: PLC0415
 
             topic, connection = connecting.result()
-        worker = build_worker(
-            settings,
-            broker=broker,
-            topic=topic,
-            health=health,
-            metrics=metrics,
-            log=log,
-            hash_seed=_hash_seed(),
-            stop_at_end=stop_at_end,
-            skips=skips,
-        )
+        try:
+            try_before_first_event(settings.model, connection, topic.partitions, log)
+            worker = build_worker(
+                settings,
+                broker=broker,
+                topic=topic,
+                health=health,
+                metrics=metrics,
+                log=log,
+                hash_seed=_hash_seed(),
+                stop_at_end=stop_at_end,
+                skips=skips,
+            )
+        except BaseException:
+            connection.discard()
+            raise
 
         listener.target = worker
         process.worker = worker

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from river import compose, linear_model, preprocessing
 
-from consumer.checkpoint.model_file import is_regressor
 from consumer.errors import SettingsError, StateError
+from consumer.learning.regressor import is_regressor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

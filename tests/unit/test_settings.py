@@ -279,7 +279,6 @@ def test_what_is_no_secret_is_shown() -> None:
     [
         ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS is not set"),
         ({"MODEL": "guarded"}, "MODEL='guarded'"),
-        ({"MODEL": "shop.models:factory"}, "MODEL='shop.models:factory'"),
         ({"ML_MODEL_PATH": "model.pickle"}, "ML_MODEL_PATH"),
         ({"ON_GAP": "accept"}, "ON_GAP=accept"),
         *(
