@@ -24,6 +24,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FRAME_BYTES: Final = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 _YEAR_2000_US: Final = 946_684_800 * MILLION
 
+MOST_LEVELS: Final = 100
+"""Levels of JSON's objects and arrays, the event itself the first. Parsers draw this line anywhere (RFC 8259, 9),
+pydantic's not even for each kind of nesting at the same depth: so it is drawn here, below theirs."""
+
+_PLAIN_BYTES: Final = 4_096  # a longer value may hold a number on whose digits the two parsers disagree
+_CACHED_CHARACTERS: Final = 64  # a fraction may have any number of digits: 4,096 of those would fill the memory
+
 _ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _NUMBER_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
 # The shape of RFC 3339, section 5.6; whether the day exists is for datetime to say.
@@ -31,6 +38,9 @@ _TIME_PATTERN: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 _RFC_3339: Final = re.compile(_TIME_PATTERN.removeprefix("^").removesuffix("$")).fullmatch
+
+# The closing quote may be missing: else a text of nothing but escaped quotes would be searched again from each of them.
+_bracket_or_string: Final = re.compile(rb'[\[\]{}]|"[^"\\]*(?:\\.?[^"\\]*)*"?', re.DOTALL).finditer
 
 TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
 BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
@@ -166,7 +176,6 @@ class Moment(msgspec.Struct, gc=False, frozen=True):
     year: int
 
 
-@lru_cache(maxsize=4096)  # the lines of one receipt share their time
 def parse_moment(text: str) -> Moment:
     """Read an RFC 3339 date-time with an offset.
 
@@ -176,7 +185,12 @@ def parse_moment(text: str) -> Moment:
     Raises:
         ValueError: the text has not that form, or such a day or time does not exist.
     """
-    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59"):  # datetime would take an offset of +01:60
+    return _remembered_moment(text) if len(text) <= _CACHED_CHARACTERS else _read_moment(text)
+
+
+def _read_moment(text: str) -> Moment:
+    # An offset of +01:60 and, from some version on, the hour 24 are datetime's own liberties.
+    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59") or text[11:13] > "23":
         raise ValueError("not an RFC 3339 date-time with an offset")
     text = text.upper()  # RFC 3339 allows a lower-case "t" and "z"
     if text[17:19] == "60":
@@ -186,6 +200,9 @@ def parse_moment(text: str) -> Moment:
     delta = moment - _EPOCH
     us = (delta.days * 86_400 + delta.seconds) * MILLION + delta.microseconds
     return Moment(us, moment.weekday(), moment.month, moment.year)
+
+
+_remembered_moment: Final = lru_cache(maxsize=4096)(_read_moment)  # the lines of one receipt share their time
 
 
 def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
@@ -204,14 +221,17 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
         raise InvalidEvent(Reason.EMPTY_VALUE)
     if value[0] == 0:
         value = value[_FRAME_BYTES:]  # framed for a Schema Registry
-    event = _decode_plain(value) or _decode_any(value)
+    plain = _decode_plain(value)
+    event = plain or _decode_any(value)
 
     event.quantity_millionths = quantity = _quantity_millionths(event, limits.max_quantity)
-    try:
-        event.occurred_us = occurred_us = parse_moment(event.occurred_at).us
-    except (ValueError, OverflowError):
-        raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    if plain is None:
+        try:
+            event.occurred_us = parse_moment(event.occurred_at).us
+        except (ValueError, OverflowError):
+            raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
     event.level_millionths = _level_millionths(event)
+    occurred_us = event.occurred_us
 
     kind = event.transaction_type
     if (quantity > 0 and kind in TAKES_AWAY) or (quantity < 0 and kind in BRINGS):
@@ -259,6 +279,8 @@ def _decode_plain(value: bytes) -> Event | None:
     It accepts a strict subset of the contract with equal values (a property test holds the two together): string ids
     without white space, JSON numbers, no unknown fields, so that no byte goes unread.
     """
+    if len(value) > _PLAIN_BYTES:
+        return None
     try:
         event = _msgspec_decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):  # ValidationError is a DecodeError
@@ -271,7 +293,7 @@ def _decode_plain(value: bytes) -> Event | None:
     if " " in ids or not ids.isprintable():
         return None
     try:
-        parse_moment(event.occurred_at)
+        event.occurred_us = parse_moment(event.occurred_at).us
     except (ValueError, OverflowError):
         return None
     return event
@@ -279,6 +301,8 @@ def _decode_plain(value: bytes) -> Event | None:
 
 def _decode_any(value: bytes) -> Event:
     """Decode whatever the contract allows through pydantic, which also finds the reason of a refusal."""
+    if value.count(b"[") + value.count(b"{") > MOST_LEVELS and _is_deeper_than(MOST_LEVELS, value):
+        raise InvalidEvent(Reason.NOT_JSON)
     try:
         transaction = _pydantic_decode(value)
     except ValidationError as error:
@@ -295,6 +319,20 @@ def _decode_any(value: bytes) -> Event:
         new_stock_level=transaction.new_stock_level,
         corrects=transaction.corrects,
     )
+
+
+def _is_deeper_than(levels: int, value: bytes) -> bool:
+    """Tell whether JSON is nested deeper; of what is no JSON any answer will do."""
+    depth = 0
+    for found in _bracket_or_string(value):
+        first = found[0][0]
+        if first in b"[{":
+            depth += 1
+            if depth > levels:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
 
 
 def _first_field_error(error: ValidationError) -> InvalidEvent:
