@@ -13,7 +13,7 @@ from consumer.checkpoint.envelope import Identity
 from consumer.learning.fingerprint import LearningSettings, fingerprint
 from consumer.learning.model import ModelScope
 from consumer.learning.size import OUTPUT_MARGIN_BYTES
-from consumer.model_choice import model_kind
+from consumer.model_choice import admitted_classes, model_kind
 from consumer.worker import Worker
 from schemas.transaction import Limits
 
@@ -75,7 +75,9 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
             model_id=meaning.model_id,
             fingerprint=meaning.digest,
             hash_seed=hash_seed,
+            meaning=meaning.parts,
         ),
+        admitted=admitted_classes(settings.model),
         learning=learning,
         model_kind=kind,
         settings=settings,

@@ -7,7 +7,6 @@ the referenced checkpoint, then a replay from the first offset ever learned. Wha
 from __future__ import annotations
 
 import math
-import pickle
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from consumer.assigned import FIRST_RETRY_SECONDS, Assigned, Phase
 from consumer.checkpoint.envelope import EnvelopeError, unseal
 from consumer.checkpoint.reference import Reference, UnreadableReferenceError, decode_reference
 from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 from consumer.errors import LogGapError, RetryError, StateError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from consumer.broker import Committed, Connection, Position
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.unpickling import Admitted
     from consumer.learning.task import PartitionTask
     from consumer.metrics import Metrics
 
@@ -37,6 +38,8 @@ class Assignment:
     Args:
         identity: whose state it writes and accepts.
         store: where checkpoints are.
+        admitted: what they may name.
+        key: the key that they must be signed with, None where they must not be signed.
         new_task: builds an empty task from (partition, first offset).
         keep: how many references must be confirmed before an older checkpoint may go.
         clock: the loop's monotonic clock, in seconds.
@@ -47,6 +50,8 @@ class Assignment:
         *,
         identity: Identity,
         store: CheckpointStore,
+        admitted: Admitted,
+        key: bytes | None,
         new_task: Callable[[int, int], PartitionTask],
         keep: int,
         clock: Callable[[], float],
@@ -55,6 +60,8 @@ class Assignment:
     ) -> None:
         self._identity = identity
         self._store = store
+        self._admitted = admitted
+        self._key = key
         self._new_task = new_task
         self._keep = keep
         self._clock = clock
@@ -288,7 +295,7 @@ class Assignment:
         """Load the referenced checkpoint; None, logged and counted, where it cannot be used."""
         try:
             return self._load(partition, reference, committed_offset)
-        except (EnvelopeError, StoreError) as error:
+        except (EnvelopeError, StoreError, UnsafePickleError) as error:
             self._metrics.restored("unusable_checkpoint")
             self._log.error(
                 "checkpoint_unusable", partition=partition, offset=reference.checkpoint_offset, reason=str(error)
@@ -305,13 +312,13 @@ class Assignment:
         data = self._store.read(CheckpointName(identity.group, identity.topic, partition, offset, digest))
         if data is None:
             raise EnvelopeError(f"it is missing in the {self._store.where()}")
-        header, sections = unseal(data)
+        header, sections = unseal(data, self._key)
         found = (header.digest, header.identity(), header.partition, header.offset)
         expected = (digest, identity, partition, offset)
         if found != expected:
             raise EnvelopeError(f"it is another one than was asked for: expected {expected}; found {found}")
         task = self._new_task(partition, reference.first_offset)
-        task.restore({name: pickle.loads(section) for name, section in sections.items()})  # noqa: S301 -- digest verified
+        task.restore(decode_sections(sections, self._admitted))
         if (task.next_offset, task.first_offset) != (offset, reference.first_offset):
             raise EnvelopeError("its state stands at another offset than its header")
         return task

@@ -1,4 +1,4 @@
-"""The command line: `smart-inventory run | topics create | simulate | config`."""
+"""The command line: `smart-inventory run | topics create | checkpoints | simulate | config`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consumer import __version__, settings
+from consumer.commands import checkpoints
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
 from consumer.settings import Settings
@@ -30,6 +31,7 @@ app: Final = typer.Typer(
 )
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 def _print_version(wanted: bool) -> None:

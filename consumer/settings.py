@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     checkpoint_interval_seconds: float = Field(
         default=10, gt=0, le=86_400, allow_inf_nan=False, description="Time between a partition's checkpoints."
     )
-    checkpoint_signing_key: SecretStr | None = Field(default=None, description="Not supported yet: refused by run.")
+    checkpoint_signing_key: SecretStr | None = Field(
+        default=None, description="Signs checkpoints; with it, those not signed by it are refused."
+    )
     model: str = Field(default="linear", description="linear.")
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
     ml_model_path: str | None = Field(default=None, description="Not supported yet: refused by run.")
@@ -105,6 +107,11 @@ class Settings(BaseSettings):
             )
         return Path(unquote(path.removeprefix("//")))
 
+    def signing_key(self) -> bytes | None:
+        """Return the bytes of `CHECKPOINT_SIGNING_KEY`; None where it is not set."""
+        key = self.checkpoint_signing_key
+        return None if key is None else key.get_secret_value().encode()
+
 
 _WORKER_VARIABLES: Final = frozenset({"KAFKA_BOOTSTRAP_SERVERS"})
 
@@ -132,8 +139,6 @@ def refuse_unsupported(settings: Settings) -> None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
     if settings.model != "linear":
         raise SettingsError(f"MODEL={settings.model!r} is not supported by this version; expected linear")
-    if settings.checkpoint_signing_key is not None:
-        raise SettingsError("CHECKPOINT_SIGNING_KEY is not supported by this version; unset it")
     if settings.ml_model_path is not None:
         raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
     if settings.on_gap is not GapPolicy.STOP:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from consumer.broker import Broker, Connection
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.unpickling import Admitted
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import ModelKind
@@ -66,6 +67,7 @@ class Worker:
         broker: Kafka, real or simulated.
         store: where checkpoints go.
         identity: whose state this is.
+        admitted: what a checkpoint may name.
         learning: the settings that predictions depend on.
         model_kind: makes the models.
         settings: everything else.
@@ -82,6 +84,7 @@ class Worker:
         broker: Broker,
         store: CheckpointStore,
         identity: Identity,
+        admitted: Admitted,
         learning: LearningSettings,
         model_kind: ModelKind,
         settings: Settings,
@@ -106,6 +109,8 @@ class Worker:
         self._assignment = Assignment(
             identity=identity,
             store=store,
+            admitted=admitted,
+            key=settings.signing_key(),
             new_task=self._new_task,
             keep=settings.checkpoint_keep,
             clock=clock,
@@ -114,7 +119,7 @@ class Worker:
         )
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
-            writer=CheckpointWriter(store, identity),
+            writer=CheckpointWriter(store, identity, admitted=admitted, key=settings.signing_key()),
             interval=settings.checkpoint_interval_seconds,
             max_replay_records=settings.max_replay_records,
             clock=clock,
@@ -234,7 +239,7 @@ class Worker:
                 if isinstance(item, EndOfPartition):
                     task.skip_to(item.offset)  # markers and aborted records take offsets too
                     continue
-                output = self._apply(task, item)
+                output = self._apply(task, item) if self._skips else task.process(item)
                 if output is not None and output.outcome is _DEAD_LETTER:
                     self._judge(task, item)
                 transaction.add(item.partition, output)
@@ -252,7 +257,7 @@ class Worker:
 
     def _apply(self, task: PartitionTask, record: Record) -> Output | None:
         """Let the task process a record, unless the operator said to pass over it."""
-        if self._skips and any(skip.covers(record.partition, record.offset) for skip in self._skips):
+        if any(skip.covers(record.partition, record.offset) for skip in self._skips):
             task.skip(record)
             return None
         return task.process(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 _SEED: Final = 0x9747B28C
@@ -34,9 +35,15 @@ def misrouting(key: bytes | None, *, store_id: str, sku: str, partition: int, pa
     """
     if key is None:
         return Misrouting.NO_KEY
-    if key not in {store_id.encode(), f"{store_id}:{sku}".encode()}:
+    if key != store_id.encode() and key != f"{store_id}:{sku}".encode():
         return Misrouting.OTHER_KEY
-    return None if partition == (murmur2(key) & 0x7FFFFFFF) % partitions else Misrouting.OTHER_PARTITION
+    return None if partition == home_partition(key, partitions) else Misrouting.OTHER_PARTITION
+
+
+@lru_cache(maxsize=4096)  # stores are few, and each of their items asks
+def home_partition(key: bytes, partitions: int) -> int:
+    """Return the partition of a topic with so many that Java's default partitioner gives a key."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def murmur2(data: bytes) -> int:

@@ -135,6 +135,22 @@ class StockTransaction(Protocol):
         """RFC 3339 date-time with offset."""
 
 
+class Moment(msgspec.Struct, gc=False, frozen=True, forbid_unknown_fields=True):
+    """An instant and its calendar day in its own offset.
+
+    Part of `Event`, so an event may bring one: it takes no unknown fields either, whose bytes would go unread.
+
+    Attributes:
+        us: microseconds since 1970 UTC.
+        day_of_week: Monday is 0.
+    """
+
+    us: int
+    day_of_week: int
+    month: int
+    year: int
+
+
 class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A valid stock transaction: the contract's fields in the table's order, then its exact values.
 
@@ -144,6 +160,7 @@ class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
         quantity_millionths: the signed quantity in millionths of a unit; a null quantity counts as 0.
         level_millionths: the observed level in millionths of a unit, or None.
         occurred_us: `occurred_at` as microseconds since 1970 UTC.
+        moment: the same instant with its calendar day, read once.
     """
 
     transaction_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -156,24 +173,11 @@ class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     unit_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] | None = None
     new_stock_level: Annotated[float, msgspec.Meta(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = None
     corrects: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    # Not of the contract: `decode` sets all three, whatever an event of that field name brought.
+    # Not of the contract: `decode` sets all four, whatever an event of that field name brought.
     quantity_millionths: int = 0
     level_millionths: int | None = None
     occurred_us: int = 0
-
-
-class Moment(msgspec.Struct, gc=False, frozen=True):
-    """An instant and its calendar day in its own offset.
-
-    Attributes:
-        us: microseconds since 1970 UTC.
-        day_of_week: Monday is 0.
-    """
-
-    us: int
-    day_of_week: int
-    month: int
-    year: int
+    moment: Moment | None = None
 
 
 def parse_moment(text: str) -> Moment:
@@ -221,17 +225,11 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
         raise InvalidEvent(Reason.EMPTY_VALUE)
     if value[0] == 0:
         value = value[_FRAME_BYTES:]  # framed for a Schema Registry
-    plain = _decode_plain(value)
-    event = plain or _decode_any(value)
+    event = _decode_plain(value) or _decode_any(value)
 
     event.quantity_millionths = quantity = _quantity_millionths(event, limits.max_quantity)
-    if plain is None:
-        try:
-            event.occurred_us = parse_moment(event.occurred_at).us
-        except (ValueError, OverflowError):
-            raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    event.occurred_us = occurred_us = _moment(event).us
     event.level_millionths = _level_millionths(event)
-    occurred_us = event.occurred_us
 
     kind = event.transaction_type
     if (quantity > 0 and kind in TAKES_AWAY) or (quantity < 0 and kind in BRINGS):
@@ -241,6 +239,15 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
     ):
         raise InvalidEvent(Reason.OCCURRED_AT_OUT_OF_RANGE)
     return event
+
+
+def _moment(event: Event) -> Moment:
+    if event.moment is None:
+        try:
+            event.moment = parse_moment(event.occurred_at)
+        except (ValueError, OverflowError):
+            raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    return event.moment
 
 
 # Both are exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
@@ -293,7 +300,7 @@ def _decode_plain(value: bytes) -> Event | None:
     if " " in ids or not ids.isprintable():
         return None
     try:
-        event.occurred_us = parse_moment(event.occurred_at).us
+        event.moment = parse_moment(event.occurred_at)
     except (ValueError, OverflowError):
         return None
     return event

@@ -9,6 +9,7 @@ import msgspec
 
 from consumer.learning import PartitionTask
 from consumer.learning.fingerprint import Fingerprint, LearningSettings, fingerprint
+from consumer.learning.state import decode_state
 from consumer.model_choice import model_kind
 
 if TYPE_CHECKING:
@@ -65,4 +66,4 @@ def is_repeat(window: Identities, event: Event) -> bool:
 
 def unpickled(sections: Mapping[str, bytes]) -> dict[str, Any]:
     """Return a snapshot's sections as `restore` takes them."""
-    return {name: pickle.loads(section) for name, section in sections.items()}
+    return decode_state(sections, pickle.loads)

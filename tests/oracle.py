@@ -64,6 +64,7 @@ LEAST_PUBLISHED_DISCREPANCY = 500  # millionths: 0.0005, below which a differenc
 EARLIEST_INSTANT = 946_684_800 * MILLION  # 2000-01-01T00:00:00Z in microseconds since 1970
 MOST_LEVELS = 100  # of objects and arrays, the event itself the first
 MOST_DIGITS = 4_300  # of a number before its decimal point
+ABSURD_LEVEL = 10**18  # millionths: a sum of quantities so large no longer stands in for a level
 OWN_BYTES = 2_048  # what a prediction's numbers and names, or a dead letter's own headers, are counted as
 FRAME_BYTES = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 
@@ -532,6 +533,8 @@ class PartitionOracle:
         learned_before = model.learned
         if not is_late:
             level_after = expected if observed is None else observed
+            if level_after is not None and abs(level_after) >= ABSURD_LEVEL:
+                level_after = observed_at = None
             self._ledger[item] = level_after, observed_at if observed is None else event.instant
             if level_after is not None:
                 model.learn(features, level_after / MILLION)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmarks.fuzzing import tokens
 from consumer.record import Record
+from schemas.dead_letter import EXPECTED
+from schemas.transaction import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +22,9 @@ if TYPE_CHECKING:
 IDS: Final = ("transaction_id", "store_id", "sku", "line_id", "corrects")
 NUMBERS: Final = ("quantity", "unit_cost", "new_stock_level")
 FIELDS: Final = (*IDS, *NUMBERS, "transaction_type", "occurred_at")
-_OWN_NAMES: Final = (
-    "quantity_millionths",
-    "level_millionths",
-    "occurred_us",
-)  # of the worker's struct, not of the contract
+_OWN_NAMES: Final = tuple(name for name in Event.__struct_fields__ if name not in EXPECTED)
+"""Of the worker's struct and not of the contract: to an event these are unknown fields."""
+
 _STORES: Final = ("330", "Käse", "s-7", "漢/1")
 _SKUS: Final = tuple(f"sku{number}" for number in range(8))
 _BEGIN: Final = datetime(2017, 1, 1, tzinfo=UTC)
@@ -341,10 +341,19 @@ def _renamed(_mutator: Mutator, rng: Random, draft: Draft) -> None:
 def _unknown(_mutator: Mutator, rng: Random, draft: Draft) -> None:
     """Add a member that the contract does not have, of whatever value; its name may be one of the worker's own."""
     name = rng.choice((*_OWN_NAMES, "till", "", "é", "Quantity", "timestamp", "__class__"))
-    value = rng.choice((tokens.number, tokens.junk, tokens.nested, lambda r: tokens.quoted(r, tokens.identifier(r))))(
-        rng
-    )
+    value = rng.choice((tokens.number, tokens.junk, tokens.nested, _unread, _moment))(rng)
     draft.fields.insert(rng.randint(0, len(draft.fields)), (f'"{name}"', value))
+
+
+def _unread(rng: Random) -> str:
+    """Return a string that a parser might pass over unread, in UTF-8 or not."""
+    return tokens.quoted(rng, tokens.identifier(rng) if rng.random() < 0.7 else "\udfff")
+
+
+def _moment(rng: Random) -> str:
+    """Return an object with the members of the worker's own type, at times one more."""
+    more = rng.choice(("", "", f',"more":{_unread(rng)}', f',"more":{tokens.junk(rng)}', f',"us":{tokens.number(rng)}'))
+    return f'{{"us":{rng.randrange(10)},"day_of_week":1,"month":1,"year":{rng.randrange(3000)}{more}}}'
 
 
 def _harmless(_mutator: Mutator, rng: Random, draft: Draft) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from benchmarks.fuzzing.events import Mutator
+from consumer.checkpoint.unpickling import Admitted, decode_sections
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
 from consumer.learning.task import Outcome, PartitionTask
@@ -30,6 +30,7 @@ _KINDS: Final[dict[Outcome, Literal["prediction", "dead_letter"]]] = {
     Outcome.PREDICTION: "prediction",
     Outcome.DEAD_LETTER: "dead_letter",
 }
+_ADMITTED: Final = Admitted()
 _LINEAR: Final = model_kind("linear")
 
 
@@ -101,7 +102,7 @@ def judge_events(seed: int, episode: int, cases: int = EPISODE_CASES) -> Verdict
     restart = rng.randrange(cases)
     for number in range(cases):
         if number == restart:
-            state = {name: pickle.loads(section) for name, section in task.snapshot().items()}  # noqa: S301 -- its own
+            state = decode_sections(task.snapshot(), _ADMITTED)
             tally, task = task.tally, _task(learning, partition, offset + 1)
             task.restore(state)
             task.tally = tally

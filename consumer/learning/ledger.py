@@ -12,6 +12,8 @@ quantities since), None where no level was ever observed; and when the last obse
 since 1970 UTC."""
 
 _UNSEEN: Final[Entry] = (None, 0)
+_ABSURD: Final = 10**18
+"""A level of a million million units: from there on it no longer stands in, and is unknown."""
 
 
 class Posting(msgspec.Struct, gc=False):
@@ -61,6 +63,8 @@ class Ledger:
             return Posting(before, before, True, None)
         if observed is None:
             after = before + quantity
+            if not -_ABSURD < after < _ABSURD:  # the sum of a million events at least; the state is of 64-bit numbers
+                return Posting(before, None, False, _UNSEEN)
             return Posting(before, after, False, (after, observed_us))
         return Posting(before, observed, False, (observed, occurred_us))
 

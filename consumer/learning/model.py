@@ -86,26 +86,26 @@ class Models:
 
     def __init__(self, scope: ModelScope, kind: ModelKind) -> None:
         self._scope = scope
+        self._is_one = scope is ModelScope.PARTITION
         self._kind = kind
         self._by_scope: dict[str, StockModel] = {}
 
     def __len__(self) -> int:
         return len(self._by_scope)
 
-    def key(self, store_id: str, item: str) -> str:
-        """Return the scope of an item; `item` is the ledger's key of (store, sku)."""
-        if self._scope is ModelScope.PARTITION:
-            return ""
-        return store_id if self._scope is ModelScope.STORE else item
+    def of(self, store_id: str, item: str) -> StockModel | None:
+        """Return the model in charge of an item, None where there is none yet; `item` is the ledger's key."""
+        if self._is_one:
+            return self._by_scope.get("")
+        return self._by_scope.get(self._key(store_id, item))
 
-    def of(self, key: str) -> StockModel:
-        """Return the model of a scope, a new one where there is none yet."""
-        model = self._by_scope.get(key)
-        return self._kind.new() if model is None else model
+    def new(self) -> StockModel:
+        """Return a new model, not kept yet."""
+        return self._kind.new()
 
-    def keep(self, key: str, model: StockModel) -> None:
-        """Keep the model that `of` returned for this scope."""
-        self._by_scope[key] = model
+    def keep(self, store_id: str, item: str, model: StockModel) -> None:
+        """Keep a new model as the one in charge of an item."""
+        self._by_scope[self._key(store_id, item)] = model
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state: scope key to the model's own. It is live: pickle it at once."""
@@ -118,3 +118,8 @@ class Models:
             ValueError: it holds what is no state of such a model.
         """
         self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
+
+    def _key(self, store_id: str, item: str) -> str:
+        if self._is_one:
+            return ""
+        return store_id if self._scope is ModelScope.STORE else item

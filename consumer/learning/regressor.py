@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from consumer.learning.features import get_features
+from consumer.learning.features import features_at, get_features
 from consumer.learning.step import prequential_step
 from schemas.transaction import MILLION
 
@@ -50,10 +50,11 @@ class RegressorModel:
 
     def step(self, event: Event, posting: Posting) -> float:
         """Predict the level from the base features, then learn it where it is known."""
-        level = posting.after
+        level, moment = posting.after, event.moment
+        features = get_features(event) if moment is None else features_at(event, moment)
         if level is None or posting.is_late:
-            return self._run(get_features(event), None)
-        predicted = self._run(get_features(event), level / MILLION)
+            return self._run(features, None)
+        predicted = self._run(features, level / MILLION)
         self.events_learned += 1
         return predicted
 

@@ -22,27 +22,28 @@ OUTPUT_MARGIN_BYTES: Final = 32 * 1024
 
 MAX_OUTPUT_BYTES: Final = INPUT_MESSAGE_BYTES + OUTPUT_MARGIN_BYTES
 
-_OWN_BYTES: Final = 2_048
+OWN_BYTES: Final = 2_048
 """More than a prediction's field names and numbers, or a dead letter's `error.*` headers, ever take."""
 
 
 def is_letter_too_large(record: Record, limit: int) -> bool:
     """Tell whether a record would not fit as a dead letter: its key, value and headers, and those that say why."""
     size = len(record.key or b"") + len(record.value or b"") + headers_size(record.headers)
-    return size + _OWN_BYTES > limit
+    return size + OWN_BYTES > limit
 
 
 def check_prediction(record: Record, event: Event, limit: int) -> None:
     """Refuse an event whose prediction would not fit: the record's key, and what it repeats of the event.
 
+    Where key, value and `OWN_BYTES` are within the limit it fits: what JSON needs for the echoed texts stood in the
+    value already.
+
     Raises:
         InvalidEvent: so it is.
     """
     key_bytes = len(record.key or b"")
-    if key_bytes + len(record.value or b"") + _OWN_BYTES <= limit:
-        return  # what JSON needs for the echoed texts stood in the value already
     echoed = (event.transaction_id, event.store_id, event.sku, event.line_id or "", event.occurred_at)
     # A quote or a backslash takes two bytes in JSON; other characters of an id take what they take in UTF-8.
     texts = sum(len(text.encode()) + text.count('"') + text.count("\\") for text in echoed)
-    if key_bytes + texts + _OWN_BYTES > limit:
+    if key_bytes + texts + OWN_BYTES > limit:
         raise InvalidEvent(Reason.TOO_LARGE)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from consumer.learning.regressor import Regressor
 
 
+_MODERATE: Final = 1e100
+"""Bound on a scaler's moments: from there on, features of at most 1e9 in size cannot make one of them infinite."""
+
+
 class Step(NamedTuple):
     """How one model predicts and learns.
 
@@ -74,6 +78,7 @@ def _is_linear(model: Any) -> bool:  # noqa: ANN401 -- whatever a checkpoint or 
         and tuple(scaler.counts) in {(), FEATURE_NAMES}
         and len(set(scaler.counts.values())) <= 1
         and tuple(regression.weights) in {(), FEATURE_NAMES}
+        and all(-_MODERATE < moment < _MODERATE for moment in (*scaler.means.values(), *scaler.vars.values()))
     )
 
 
@@ -90,20 +95,22 @@ def _list(template: str) -> str:
 
 
 # StandardScaler keeps Welford's running moments; LinearRegression takes one step of SGD on the squared loss. Operators
-# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped.
+# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped. A
+# standard deviation (s) is kept for the next prediction, which would take the same root of the same variance.
 _SOURCE: Final = f"""
 def build(state, rate, intercept_rate, clip):
     n, iterations, intercept, means, variances, weights = state
     {_list("m{i}")} = means
     {_list("v{i}")} = variances
     {_list("w{i}")} = weights
+    {_list("s{i}")} = [v ** 0.5 for v in variances]
 
     def run(features, level):
-        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, w{i}")}
+        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, s{i}, w{i}")}
         {_list("x{i}")} = features.values()
 {_lines("        d{i} = x{i} - m{i}")}
         predicted = 0.0
-{_lines("        predicted += w{i} * (d{i} / v{i} ** 0.5 if v{i} else 0.0)")}
+{_lines("        predicted += w{i} * (d{i} / s{i} if s{i} else 0.0)")}
         predicted += intercept
         if level is None:
             return predicted
@@ -113,7 +120,8 @@ def build(state, rate, intercept_rate, clip):
     _lines('''        new_m{i} = m{i} + d{i} / count
         e{i} = x{i} - new_m{i}
         new_v{i} = v{i} + (d{i} * e{i} - v{i}) / count
-        z{i} = e{i} / new_v{i} ** 0.5 if new_v{i} else 0.0
+        new_s{i} = new_v{i} ** 0.5
+        z{i} = e{i} / new_s{i} if new_s{i} else 0.0
         total += w{i} * z{i}''')
 }
         gradient = 2 * ((total + intercept) - level)
@@ -123,12 +131,14 @@ def build(state, rate, intercept_rate, clip):
             gradient = -clip
         new_intercept = intercept - intercept_rate * gradient
 {_lines("        new_w{i} = w{i} - rate * (z{i} * gradient)")}
-        # One sum tells nearly always: it is finite only where each of its terms is.
-        if not isfinite(new_intercept + {_sum("new_m{i} + new_v{i} + new_w{i}")}) and not all(
-            map(isfinite, (new_intercept, {_list("new_m{i}, new_v{i}, new_w{i}")}))
+        # One sum tells nearly always: it is finite only where each of its terms is. Means and variances are finite as
+        # long as they began so (see _is_linear) and features keep to the contract's bounds.
+        if not isfinite(new_intercept + {_sum("new_w{i}")}) and not all(
+            map(isfinite, (new_intercept, {_list("new_w{i}")}))
         ):
             raise BrokenModelError
-        n, intercept, {_list("m{i}, v{i}, w{i}")} = count, new_intercept, {_list("new_m{i}, new_v{i}, new_w{i}")}
+        n, intercept = count, new_intercept
+{_lines("        m{i}, v{i}, s{i}, w{i} = new_m{i}, new_v{i}, new_s{i}, new_w{i}")}
         iterations += 1
         return predicted
 

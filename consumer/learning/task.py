@@ -5,7 +5,6 @@ Pure: the same state and record give the same output and state. No clock, no ran
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 from enum import IntEnum
 from math import isfinite, nan
@@ -19,7 +18,8 @@ from consumer.learning.identities import Identities
 from consumer.learning.invalid_window import InvalidWindow
 from consumer.learning.ledger import Ledger
 from consumer.learning.model import Models
-from consumer.learning.size import check_prediction, is_letter_too_large
+from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
+from consumer.learning.state import SECTIONS, encode_state
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
 from schemas.prediction import Prediction, encode_prediction
 from schemas.routing import misrouting
@@ -29,15 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.ledger import Posting
     from consumer.learning.model import ModelKind
     from consumer.record import Record
     from schemas.dead_letter import Headers
     from schemas.transaction import Event
 
 _DISCREPANCY_FLOOR: Final = 500  # millionths: smaller ones are published as 0
-
-_SECTIONS: Final = ("progress", "models", "ledger", "identities", "invalid")
 
 _link_prediction: Final = Struct("<qBd").pack
 _link_other: Final = Struct("<qB").pack
@@ -124,6 +121,7 @@ class PartitionTask:
         self.partitions = partitions
         self._limits = settings.limits
         self._max_output_bytes = settings.max_output_bytes
+        self._surely_fits = settings.max_output_bytes - OWN_BYTES
         self._model_id = model_id
         self._models = Models(settings.scope, model_kind)
         self._ledger = Ledger()
@@ -148,7 +146,8 @@ class PartitionTask:
         offset = record.offset
         try:
             event = decode(record.value, record.timestamp_ms, self._limits)
-            check_prediction(record, event, self._max_output_bytes)
+            if len(record.value or b"") + len(record.key or b"") > self._surely_fits:
+                check_prediction(record, event, self._max_output_bytes)
             entry = self._identities.look(event)
             if entry is None:
                 self._advance(offset, _link_other(offset, Outcome.REPEAT))
@@ -157,8 +156,10 @@ class PartitionTask:
             item = f"{event.store_id}\x1f{event.sku}"  # ids hold no control characters
             observed = event.level_millionths
             posting = self._ledger.look(item, event.quantity_millionths, observed, event.occurred_us)
-            scope = self._models.key(event.store_id, item)
-            model = self._models.of(scope)
+            model = self._models.of(event.store_id, item)
+            new_model = None
+            if model is None:
+                model = new_model = self._models.new()
             events_learned = model.events_learned
             predicted = model.step(event, posting)
         except InvalidEvent as invalid:
@@ -166,7 +167,8 @@ class PartitionTask:
         before, is_late = posting.before, posting.is_late
         if before is None and item not in self._ledger:
             self._check_route(record, event)
-        self._models.keep(scope, model)
+        if new_model is not None:
+            self._models.keep(event.store_id, item, new_model)
         self._identities.remember(entry)
         self._ledger.enter(item, posting)
 
@@ -191,7 +193,15 @@ class PartitionTask:
             offset,
         )
         self._advance(offset, _link_prediction(offset, _PREDICTION, nan if predicted is None else predicted))
-        self._count(event, posting, model.events_learned - events_learned)
+        tally = self.tally
+        tally.predictions += 1
+        tally.learned += model.events_learned - events_learned
+        tally.late += is_late
+        if before is None:
+            tally.unknown_levels += 1
+        kind = event.transaction_type
+        if kind is not None and kind not in KNOWN_TYPES:
+            tally.unknown_types += 1
         return Output(_PREDICTION, record.key, encode_prediction(prediction), None)
 
     def skip(self, record: Record) -> None:
@@ -204,28 +214,28 @@ class PartitionTask:
         self.next_offset = max(self.next_offset, offset)
 
     def snapshot(self) -> dict[str, bytes]:
-        """Return the whole state as named sections, each pickled; later sections may join them."""
-        sections: dict[str, Any] = {
+        """Return the whole state as named sections; later sections may join them."""
+        state: dict[str, Any] = {
             "progress": (self.next_offset, self.first_offset, self.records_applied, self.chain.snapshot()),
             "models": self._models.snapshot(),
             "ledger": self._ledger.snapshot(),
             "identities": self._identities.snapshot(),
             "invalid": self._invalid.snapshot(),
         }
-        return {name: pickle.dumps(state, protocol=5) for name, state in sections.items()}
+        return encode_state(state)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state that `snapshot` returned.
 
         Args:
-            state: its sections by name, unpickled.
+            state: its sections by name, decoded (`consumer.learning.state.decode_state`).
 
         Raises:
             KeyError: a section is missing.
             ValueError: a section holds what is no such state.
         """
         # Whole or not at all: whatever may be missing or refused comes first.
-        progress, models, ledger, identities, invalid = (state[name] for name in _SECTIONS)
+        progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
         self._models.restore(models)
         self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
@@ -264,17 +274,6 @@ class PartitionTask:
         )
         if wrong is not None:
             self.tally.misrouted[wrong.value] += 1
-
-    def _count(self, event: Event, posting: Posting, learned: int) -> None:
-        tally = self.tally
-        tally.predictions += 1
-        tally.learned += learned
-        tally.late += posting.is_late
-        if posting.before is None:
-            tally.unknown_levels += 1
-        kind = event.transaction_type
-        if kind is not None and kind not in KNOWN_TYPES:
-            tally.unknown_types += 1
 
     def _advance(self, offset: int, link: bytes) -> None:
         self.next_offset = offset + 1

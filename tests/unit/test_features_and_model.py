@@ -117,6 +117,7 @@ def test_the_pipeline_is_the_reference() -> None:
     assert not pipeline["scale"].counts
 
 
+MILK: Final = "s1\x1fmilk"
 ITEMS: Final = (("s1", "s1\x1fmilk"), ("s1", "s1\x1fbread"), ("s2", "s2\x1fmilk"), ("s1", "s1\x1fmilk"))
 
 
@@ -129,9 +130,11 @@ def test_who_shares_a_model(scope: str, shared: list[int]) -> None:
     assert len(models) == 0
     got = []
     for store, item in ITEMS:
-        key = models.key(store, item)
-        got.append(models.of(key))
-        models.keep(key, got[-1])
+        model = models.of(store, item)
+        if model is None:
+            model = models.new()
+            models.keep(store, item, model)
+        got.append(model)
     distinct = list(dict.fromkeys(map(id, got)))
     assert [distinct.index(id(model)) for model in got] == shared
     assert len(models) == len(distinct)
@@ -140,7 +143,8 @@ def test_who_shares_a_model(scope: str, shared: list[int]) -> None:
 def test_a_model_that_is_not_kept_leaves_no_trace() -> None:
     """One that its first event breaks was never there."""
     models = Models(ModelScope.STORE, LINEAR_KIND)
-    assert models.of("s1") is not models.of("s1")
+    models.new().step(decoded(), Posting(None, 5_000_000, is_late=False))
+    assert models.of("s1", MILK) is None
     assert len(models) == 0
     assert models.snapshot() == {}
 
@@ -149,19 +153,21 @@ def test_models_come_back_with_what_they_learned() -> None:
     """A restored set of models has the same scopes, counts and predictions, and makes new ones for new scopes."""
     models = Models(ModelScope.STORE, LINEAR_KIND)
     event = decoded()
-    model = models.of("s1")
-    models.keep("s1", model)
+    model = models.new()
+    models.keep("s1", MILK, model)
     for level in (5_000_000, 7_000_000):
         model.step(event, Posting(None, level, is_late=False))
     unlearned = Posting(None, None, is_late=False)
     restored = Models(ModelScope.STORE, LINEAR_KIND)
     restored.restore(models.snapshot())
     assert len(restored) == 1
-    assert restored.of("s1").events_learned == 2
+    again = restored.of("s1", MILK)
+    assert again is not None
+    assert again.events_learned == 2
     wanted = model.step(event, unlearned)
-    assert restored.of("s1").step(event, unlearned) == wanted
+    assert again.step(event, unlearned) == wanted
     assert wanted != 0
-    assert restored.of("s2").step(event, unlearned) == 0
+    assert restored.of("s2", MILK) is None
 
 
 @pytest.mark.parametrize("state", [None, (), ("no regressor", 3), (1, 2, 3)])

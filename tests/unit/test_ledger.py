@@ -131,3 +131,13 @@ def test_a_snapshot_is_a_copy_and_restores() -> None:
     assert restored.snapshot() == {"item": (7 * UNIT, T)}
     assert posted((-1, None, 0), ledger=restored) == Posting(7 * UNIT, 6 * UNIT, False)
     assert posted((-1, None, -1), ledger=restored).is_late
+
+
+def test_a_level_beyond_all_sense_is_unknown() -> None:
+    """A sum of quantities past a million million units no longer stands in; the next observed level does."""
+    ledger = Ledger()
+    ledger.restore({"item": (10**18 - 5, T)})
+    assert post(ledger, "item", 4, None, T) == Posting(10**18 - 5, 10**18 - 1, False)
+    assert post(ledger, "item", 1, None, T) == Posting(10**18 - 1, None, False)
+    assert post(ledger, "item", 1, None, 0) == Posting(None, None, False)
+    assert post(ledger, "item", 1, 7, 0) == Posting(None, 7, False)

@@ -32,7 +32,7 @@ KAFKA_MS: Final = 1_490_961_600_000
 WHEN: Final = "2017-03-31T12:00:00Z"  # the same instant
 REQUIRED: Final = ("transaction_id", "store_id", "sku", "quantity", "occurred_at")
 IDS: Final = ("transaction_id", "store_id", "sku", "line_id", "corrects")
-OWN_NAMES: Final = ("quantity_millionths", "level_millionths", "occurred_us")
+OWN_NAMES: Final = tuple(name for name in Event.__struct_fields__ if name not in EXPECTED)
 BASE: Final = {"transaction_id": "t1", "store_id": "s1", "sku": "milk", "quantity": -2, "occurred_at": WHEN}
 UNKNOWN: Final = {"till": 7}  # a field that the contract does not have sends an event to pydantic
 
@@ -471,6 +471,16 @@ def test_an_event_cannot_set_the_decoder_s_own_values(own: str, token: str) -> N
     level_less = decode(raw(own, token), KAFKA_MS, Limits())
     assert (level_less.quantity_millionths, level_less.level_millionths) == (-2_000_000, None)
     assert level_less.occurred_us == KAFKA_MS * 1000
+
+
+@pytest.mark.parametrize("inside", [b'"\xff"', b'"\xed\xa0\x80"', b'"\\ud800"', b"01", b"nul", b"[1,]", b'"\t"'])
+@pytest.mark.parametrize("own", OWN_NAMES)
+def test_no_byte_of_an_unknown_field_goes_unread(own: str, inside: bytes) -> None:
+    """What is no JSON is none inside of an object that the decoder's own struct would take, too."""
+    whole = b'{"us": 1, "day_of_week": 1, "month": 1, "year": 1, "more": ' + inside + b"}"
+    for token in (inside, whole, b"[" + whole + b"]"):
+        value = raw(own, "#").replace(b"#", token)
+        assert verdict(value) == oracle_verdict(value) == (Reason.NOT_JSON.value, MESSAGES[Reason.NOT_JSON])
 
 
 @pytest.mark.parametrize(
