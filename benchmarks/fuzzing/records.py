@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from benchmarks.fuzzing.events import Mutator
+from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Found, Verdicts
 from consumer.checkpoint.unpickling import Admitted, decode_sections
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from consumer.learning.task import Output
 
 EPISODE_CASES: Final = 1_000
-SLOWEST_SECONDS: Final = 1.0
-"""CPU time that one case may take in the core."""
-
 _MODEL_ID: Final = "0123456789ab"
 _KINDS: Final[dict[Outcome, Literal["prediction", "dead_letter"]]] = {
     Outcome.PREDICTION: "prediction",
@@ -32,48 +30,6 @@ _KINDS: Final[dict[Outcome, Literal["prediction", "dead_letter"]]] = {
 }
 _ADMITTED: Final = Admitted()
 _LINEAR: Final = model_kind("linear")
-
-
-class Found(NamedTuple):
-    """A case in which core and contract differ.
-
-    Attributes:
-        where: how to come back to it.
-        what: the difference.
-    """
-
-    where: str
-    what: str
-
-
-class Verdicts:
-    """What a number of cases came to.
-
-    Attributes:
-        verdicts: cases by verdict: prediction, repeat, or the reason of a dead letter.
-        mutations: how often each mutation was applied, and the valid cases among them.
-        slowest: CPU seconds of the slowest case.
-    """
-
-    def __init__(self) -> None:
-        self.cases = 0
-        self.verdicts: Counter[str] = Counter()
-        self.mutations: Counter[str] = Counter()
-        self.found: list[Found] = []
-        self.slowest = 0.0
-
-    @property
-    def valid(self) -> int:
-        """Cases that the contract takes: a prediction, or a repeat that is skipped."""
-        return self.verdicts["prediction"] + self.verdicts["repeat"]
-
-    def add(self, other: Verdicts) -> None:
-        """Add another's cases."""
-        self.cases += other.cases
-        self.verdicts.update(other.verdicts)
-        self.mutations.update(other.mutations)
-        self.found += other.found
-        self.slowest = max(self.slowest, other.slowest)
 
 
 def judge_events(seed: int, episode: int, cases: int = EPISODE_CASES) -> Verdicts:
