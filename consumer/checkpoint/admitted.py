@@ -172,10 +172,10 @@ def _river(module: str, name: str) -> Grant | None:
         return Grant(vars(importlib.import_module(module))[name], _CALLED[module, name])
     if name in _NATIVE.get(module, ()):
         return Grant(vars(importlib.import_module(module))[name], makes=True, is_native=True)
-    package = module.split(".")
-    if package[0] != "river" or len(package) == 1 or package[1] not in _PACKAGES:
+    parts = module.split(".")
+    if parts[0] != "river" or len(parts) == 1 or parts[1] not in _PACKAGES or "datasets" in parts:
         return None
-    importlib.import_module(f"river.{package[1]}")  # and not `module`: a file may not choose what is imported
+    importlib.import_module(f"river.{parts[1]}")  # and not `module`: a file may not choose what is imported
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     # Not what the module only imported, no metaclass, which could make new classes.
     if not isinstance(found, type) or issubclass(found, type | BaseException):

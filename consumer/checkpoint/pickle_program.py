@@ -59,7 +59,7 @@ _BLOBS: Final = {_SHORT_BYTES: 1, _BYTES: 4, _LONG_BYTES: 8, _BYTEARRAY: 8}
 _FLAT: Final = frozenset({type(None), int})
 _CHAINED: Final = (collections.defaultdict, collections.deque)
 _EMPTY: Final = (0,)
-_NO_ITEMS: Final = ((), _EMPTY)
+_NO_ITEMS: Final = ((), (_EMPTY,))
 
 
 class _Made:

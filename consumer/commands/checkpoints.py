@@ -146,7 +146,7 @@ def export(
 
 @app.command(
     "sign",
-    epilog=f"Example: {PREVIOUS_KEY}=... CHECKPOINT_SIGNING_KEY=... smart-inventory checkpoints sign --all",
+    epilog=f"Example: {PREVIOUS_KEY}=... smart-inventory checkpoints sign --all",
 )
 def sign(*, of_all_groups: OfAllGroups = False) -> None:
     """Sign checkpoints anew after a change of key: those of CHECKPOINT_PREVIOUS_KEY, or unsigned ones without it.
