@@ -32,7 +32,7 @@ _ADMITTED: Final = Admitted()
 _LINEAR: Final = model_kind("linear")
 
 
-def judge_events(seed: int, episode: int, cases: int = EPISODE_CASES) -> Verdicts:
+def judge_records(seed: int, episode: int, cases: int = EPISODE_CASES) -> Verdicts:
     """Let a new core and a new oracle read the same mutants, and compare all that they publish and count.
 
     Wrong accepted or right refused is any difference at all: in the verdict, its reason and message, a byte of key,
@@ -119,26 +119,21 @@ def _oracle(learning: LearningSettings, partition: int) -> PartitionOracle:
 def _judge(mutant: Mutant, task: PartitionTask, oracle: PartitionOracle, verdicts: Verdicts) -> str | None:
     """Return how core and oracle differ over one record, None where they do not."""
     record = mutant.record
-    verdicts.cases += 1
-    verdicts.mutations.update(mutant.mutations)
     wanted = oracle.feed((record.offset, record.timestamp_ms, record.key, record.value, record.headers or ()))
+    verdict = _verdict(wanted)
+    problem = None
     started = time.thread_time()
     try:
-        output = task.process(record)
+        got = _published(record.offset, task.process(record))
     except Exception as error:  # noqa: BLE001 -- whatever it is: it would stop the worker
-        return f"the core raised {type(error).__name__}: {error}"
+        got, problem = None, f"the core raised {type(error).__name__}: {error}"
     seconds = time.thread_time() - started
-    verdicts.slowest = max(verdicts.slowest, seconds)
-    verdict = _verdict(wanted)
-    verdicts.verdicts[verdict] += 1
-    if verdict in {"prediction", "repeat"}:
-        verdicts.mutations.update(f"{name}, valid" for name in mutant.mutations)
-    if seconds > SLOWEST_SECONDS:
-        return f"the core took {seconds:.1f} s"
-    got = _published(record.offset, output)
-    if got == wanted:
-        return None
-    return "; ".join(differences([wanted] if wanted else [], [got] if got else []))
+    verdicts.count(verdict, mutant.mutations, is_valid=verdict in {"prediction", "repeat"}, seconds=seconds)
+    if problem is None and got != wanted:
+        problem = "; ".join(differences([wanted] if wanted else [], [got] if got else []))
+    if problem is None and seconds > SLOWEST_SECONDS:
+        problem = f"the core took {seconds:.1f} s"
+    return problem
 
 
 def _published(offset: int, output: Output | None) -> Published | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import faulthandler
 import multiprocessing
 import multiprocessing.connection
+import os
 import resource
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -44,7 +46,9 @@ class _Worker:
     def __init__(self, judge: Judge, seed: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(judge, seed, other), daemon=True)
+        self._errors = tempfile.NamedTemporaryFile()  # noqa: SIM115 -- as long as the process
+        arguments = (judge, seed, other, self._errors.name)
+        self.process: BaseProcess = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         other.close()
         self.episode: int | None = None
@@ -55,11 +59,16 @@ class _Worker:
         self.deadline = time.monotonic() + EPISODE_SECONDS
         self.connection.send(episode)
 
+    def last_words(self) -> str:
+        """Return the end of what it wrote to standard error: where it hung or crashed."""
+        return Path(self._errors.name).read_text(errors="replace")[-2_000:]
+
     def end(self) -> None:
         self.connection.close()
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
+        self._errors.close()
 
 
 class Shards(NamedTuple):
@@ -88,7 +97,7 @@ def judge_all(
     workers = [_Worker(judge, seed) for _ in range(min(processes, len(todo)))]
     try:
         while todo or any(worker.episode is not None for worker in workers):
-            for place, worker in enumerate(workers):
+            for worker in workers:
                 if worker.episode is None and todo:
                     worker.give(todo.popleft())
             idle = True
@@ -101,7 +110,8 @@ def judge_all(
                 idle = False
                 if isinstance(answer, str):
                     lost += 1
-                    total.found.append(Found(f"seed {seed}, episode {worker.episode}", answer))
+                    where = f"seed {seed}, episode {worker.episode} of {getattr(judge, '__name__', judge)}"
+                    total.found.append(Found(where, f"{answer}; {worker.last_words()}"))
                     worker.end()
                     workers[place] = _Worker(judge, seed)
                 else:
@@ -130,8 +140,10 @@ def _answer(worker: _Worker) -> Verdicts | str | None:
     return None
 
 
-def _serve(judge: Judge, seed: int, connection: Connection) -> None:
+def _serve(judge: Judge, seed: int, connection: Connection, errors: str) -> None:
     """Judge what is asked for until the asking process is gone."""
+    with Path(errors).open("ab") as file:
+        os.dup2(file.fileno(), 2)  # River's compiled code writes there whenever a state makes no sense to it
     faulthandler.enable()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     most = pages * resource.getpagesize() + _MORE_MEMORY
