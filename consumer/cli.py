@@ -1,4 +1,4 @@
-"""The command line: `smart-inventory run | topics create | checkpoints | simulate | config`."""
+"""The command line: `run`, `topics`, `checkpoints`, `dead-letters`, `import-stock`, `simulate` and `config`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from rich.text import Text
 
 from consumer import __version__, settings
 from consumer.commands import checkpoints
+from consumer.commands.dead_letters import dead_letters_app
+from consumer.commands.import_stock import EXAMPLE, import_stock
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
 from consumer.settings import Settings
@@ -31,6 +33,8 @@ app: Final = typer.Typer(
 )
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+app.add_typer(dead_letters_app, name="dead-letters")
+app.command("import-stock", epilog=EXAMPLE)(import_stock)
 app.add_typer(checkpoints.app, name="checkpoints")
 
 

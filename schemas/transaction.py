@@ -16,6 +16,7 @@ import msgspec
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from schemas import json_rules
 from schemas.dead_letter import EXPECTED, InvalidEvent, Reason
 
 MILLION: Final = 1_000_000
@@ -46,6 +47,10 @@ TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
 BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
 KNOWN_TYPES: Final = TAKES_AWAY | BRINGS | {"adjustment", "count", "void"}
 
+_QUANTITY: Final = json_rules.number(-1e6, 1e6, decimals=6)
+_COST: Final = json_rules.number(0, 1e6, decimals=None)
+_LEVEL: Final = json_rules.number(-MAX_LEVEL, MAX_LEVEL, decimals=6)
+
 
 def _identifier(max_length: int | None) -> GetPydanticSchema:
     """Strip a string id and bound it; take an integer id as its digits. A boolean is no integer."""
@@ -57,10 +62,10 @@ def _identifier(max_length: int | None) -> GetPydanticSchema:
         digits = core_schema.no_info_after_validator_function(str, core_schema.int_schema(strict=True))
         return core_schema.union_schema([text, core_schema.chain_schema([digits, text])], mode="left_to_right")
 
-    return GetPydanticSchema(schema)
+    return GetPydanticSchema(schema, lambda _core, _handler: json_rules.identifier(max_length))
 
 
-def _number(ge: float | None = None, le: float | None = None) -> GetPydanticSchema:
+def _number(ge: float | None = None, le: float | None = None, *, described: json_rules.JsonSchema) -> GetPydanticSchema:
     """Take a finite JSON number, or a string of plain decimal digits; nothing else is a number."""
 
     def schema(_source: Any, _handler: Any) -> CoreSchema:  # noqa: ANN401 -- pydantic's own signature
@@ -69,7 +74,7 @@ def _number(ge: float | None = None, le: float | None = None) -> GetPydanticSche
         parsed = core_schema.chain_schema([digits, core_schema.float_schema(allow_inf_nan=False, ge=ge, le=le)])
         return core_schema.union_schema([number, parsed], mode="left_to_right")
 
-    return GetPydanticSchema(schema)
+    return GetPydanticSchema(schema, lambda _core, _handler: described)
 
 
 class InventoryTransaction(BaseModel):
@@ -79,7 +84,7 @@ class InventoryTransaction(BaseModel):
     last counts. A number means the IEEE 754 double nearest to its text.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra=json_rules.complete_transaction)
 
     transaction_id: Annotated[str, _identifier(128)] = Field(description="The receipt's or document's id.")
     store_id: Annotated[str, _identifier(64)] = Field(description="With sku, the item.")
@@ -87,18 +92,21 @@ class InventoryTransaction(BaseModel):
     line_id: Annotated[str, _identifier(None)] | None = Field(
         default=None, description="Tells lines of one receipt apart that have the same sku."
     )
-    quantity: Annotated[float, _number()] | None = Field(
+    quantity: Annotated[float, _number(described=_QUANTITY)] | None = Field(
         description="Signed, in units: below 0 leaves the shelf. Null only in a count."
     )
     transaction_type: Annotated[str, Field(strict=True)] | None = Field(
         default=None, description="Null means a sale below 0, else a receipt. Unknown ones are kept and counted."
     )
-    unit_cost: Annotated[float, _number(ge=0.0, le=1e6)] | None = Field(default=None, description="Cost of one unit.")
+    unit_cost: Annotated[float, _number(ge=0.0, le=1e6, described=_COST)] | None = Field(
+        default=None, description="Cost of one unit."
+    )
     occurred_at: Annotated[str, Field(strict=True, pattern=_TIME_PATTERN)] = Field(
         validation_alias=AliasChoices("occurred_at", "timestamp"),
         description="RFC 3339 date-time with offset; `timestamp` is another name for it. Echoed as written.",
+        json_schema_extra=json_rules.moment(),
     )
-    new_stock_level: Annotated[float, _number(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = Field(
+    new_stock_level: Annotated[float, _number(ge=-MAX_LEVEL, le=MAX_LEVEL, described=_LEVEL)] | None = Field(
         default=None, description="Stock in units after this transaction; below 0 is oversold. Required in a count."
     )
     corrects: Annotated[str, _identifier(None)] | None = Field(
