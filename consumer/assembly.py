@@ -14,6 +14,7 @@ from consumer.learning.fingerprint import LearningSettings, fingerprint
 from consumer.learning.model import ModelScope
 from consumer.learning.size import OUTPUT_MARGIN_BYTES
 from consumer.model_choice import admitted_classes, model_kind
+from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.worker import Worker
 from schemas.transaction import Limits
 
@@ -52,6 +53,7 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     hash_seed: str,
     stop_at_end: bool,
     skips: Sequence[SkipRange],
+    permissions: Permissions = NONE_GIVEN,
 ) -> Worker:
     """Return a worker of these settings over this broker."""
     learning = learning_settings(settings, topic)
@@ -87,4 +89,5 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
         partitions=topic.partitions,
         stop_at_end=stop_at_end,
         skips=skips,
+        permissions=permissions,
     )

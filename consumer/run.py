@@ -16,6 +16,7 @@ from consumer.health import Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
 from consumer.kafka.topics import TopicNames
 from consumer.metrics import Metrics
+from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.settings import Guarantee, Settings, kafka_properties, refuse_unsupported
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ _START_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.5
 
 
-def run_worker(
+def run_worker(  # noqa: PLR0913 -- what one start is told
     settings: Settings,
     environment: Mapping[str, str],
     log: FilteringBoundLogger,
     *,
     stop_at_end: bool = False,
     skips: Sequence[SkipRange] = (),
+    permissions: Permissions = NONE_GIVEN,
 ) -> None:
     """Run one worker in this process until a signal or the end.
 
@@ -73,6 +75,7 @@ def run_worker(
                 hash_seed=_hash_seed(),
                 stop_at_end=stop_at_end,
                 skips=skips,
+                permissions=permissions,
             )
         except BaseException:
             connection.discard()

@@ -97,7 +97,9 @@ class Settings(BaseSettings):
     max_replay_records: int = Field(
         default=5_000_000, ge=1, le=10**15, description="Stop before a replay would be longer."
     )
-    on_gap: GapPolicy = Field(default=GapPolicy.STOP, description="stop; accept is not supported yet: refused by run.")
+    on_gap: GapPolicy = Field(
+        default=GapPolicy.STOP, description="stop or accept, where retention has removed records that are needed."
+    )
     shutdown_seconds: float = Field(
         default=20, gt=0, le=86_400, allow_inf_nan=False, description="Longest time that a stop may take."
     )
@@ -151,8 +153,6 @@ def refuse_unsupported(settings: Settings) -> None:
         )
     if settings.ml_model_path is not None:
         raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
-    if settings.on_gap is not GapPolicy.STOP:
-        raise SettingsError("ON_GAP=accept is not supported by this version; expected stop")
     settings.checkpoint_directory()
 
 

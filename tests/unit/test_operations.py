@@ -133,7 +133,6 @@ def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("MODEL", "guarded"),
         ("ML_MODEL_PATH", "model.pickle"),
-        ("ON_GAP", "accept"),
         ("CHECKPOINT_URL", "s3://bucket"),
         ("CHECKPOINT_URL", "checkpoints"),
         ("KAFKA_BOOTSTRAP_SERVERS", ""),

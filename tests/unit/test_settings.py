@@ -288,7 +288,6 @@ def test_what_is_no_secret_is_shown() -> None:
         ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS is not set"),
         ({"MODEL": "guarded"}, "MODEL='guarded'"),
         ({"ML_MODEL_PATH": "model.pickle"}, "ML_MODEL_PATH"),
-        ({"ON_GAP": "accept"}, "ON_GAP=accept"),
         *(
             ({"CHECKPOINT_URL": url}, f"CHECKPOINT_URL={url!r}: expected file:DIRECTORY")
             for url in ("kafka:checkpoints", "s3://bucket/prefix", "checkpoints", "file", "file:", "FILE:x", ":x")
