@@ -14,6 +14,7 @@ DEMONSTRATIONS = {
     "bit-for-bit": "200,000 real transactions: every prediction equal to the bit to a plain River loop.",
     "kill": "kill -9 at 30 random moments: what readers see is byte-identical to an undisturbed run.",
     "rebalance": "Workers join, leave, freeze; the broker freezes: byte-identical.",
+    "ladder": "Damaged and lost checkpoints, offsets and logs: each refused or recovered as documented.",
     "throughput": "The worker, exactly once, against a bare River loop in the same run.",
 }
 
