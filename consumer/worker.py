@@ -107,6 +107,7 @@ class Worker:
         self._learning = learning
         self._model_kind = model_kind
         self._skips = skips
+        self._permissions = permissions
         self._settings = settings
         self._health = health
         self._metrics = metrics
@@ -185,7 +186,9 @@ class Worker:
                 self._log.info("retry", reason=str(error))
 
     def _has_reached_end(self) -> bool:
-        return self._end is not None and self._end.is_reached(self._connection, self._assignment, self._partitions)
+        if self._end is None or (self._permissions != NONE_GIVEN and not self._assignment.is_settled):
+            return False  # told to adopt or to rebuild, it does so even where no record is left to read
+        return self._end.is_reached(self._connection, self._assignment, self._partitions)
 
     def abandon(self) -> None:
         """Throw the clients away, committing nothing: the next start finds what was committed."""

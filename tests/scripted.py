@@ -20,7 +20,7 @@ from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import seal, unseal
 from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
-from consumer.learning.state import decode_state, encode_state
+from consumer.learning.state import MODELS
 from consumer.record import Record
 
 if TYPE_CHECKING:
@@ -251,9 +251,8 @@ class Shop:
         former, former_sections = unseal(path.read_bytes())
         path.unlink()
         identity = msgspec.structs.replace(former.identity(), **(header or {}))
-        state = decode_state(former_sections, pickle.loads)
-        new = {name: change(state[name]) for name, change in sections.items()}
-        sealed, data = seal(identity, 0, offset, {**former_sections, **encode_state(new)})
+        new = {name: _changed(name, former_sections[name], change) for name, change in sections.items()}
+        sealed, data = seal(identity, 0, offset, {**former_sections, **new})
         name = CheckpointName("g", "in", 0, offset, sealed.digest)
         DirectoryStore(self.directory).write(name, data)
 
@@ -308,3 +307,9 @@ class Shop:
         twin.log.published = {topic: list(records) for topic, records in self.log.published.items()}
         twin.log.committed = self.log.committed
         return twin
+
+
+def _changed(name: str, section: bytes, change: Callable[[Any], Any]) -> bytes:
+    if name == MODELS:
+        return pickle.dumps(change(pickle.loads(section)), protocol=5)
+    return msgspec.msgpack.encode(change(msgspec.msgpack.decode(section)))

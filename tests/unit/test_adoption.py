@@ -100,6 +100,13 @@ def test_adoption_is_committed_before_any_output(shop: Shop) -> None:
     assert journal.index("commit") < journal.index("start") < journal.index("produce")
 
 
+def test_adoption_happens_even_where_nothing_is_left_to_read(shop: Shop) -> None:
+    """A start with --stop-at-end that is told to adopt does not leave before it has, though all is committed."""
+    shop.run(seen_ids=7, allow="adopt_state")
+    assert shop.restores() == {"adopted": 1}
+    assert shop.reference().fingerprint == shop.worker._identity.fingerprint
+
+
 def test_adoption_of_nothing_new_is_a_plain_restore(shop: Shop, truth: Callable[[int], list[bytes]]) -> None:
     """The flag acts only where the meaning differs."""
     shop.grow(80)
