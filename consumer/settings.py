@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from enum import StrEnum
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}").fullmatch
+_MOST_SHOWN: Final = 80
+"""Characters of a refused value that a message repeats: an environment variable may hold 128 KiB."""
+
 _SECRET: Final = re.compile(r"password|secret|sasl\.jaas|\.key|_key|\.pem|token|credential").search
 
 
@@ -44,8 +48,8 @@ class GapPolicy(StrEnum):
 
 
 def _topic_name(value: str) -> str:
-    if not _TOPIC(value):
-        raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them")
+    if not _TOPIC(value) or value in {".", ".."}:
+        raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them, but not '.' or '..'")
     return value
 
 
@@ -86,9 +90,13 @@ class Settings(BaseSettings):
         default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."
     )
     max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity.")
-    max_clock_ahead_seconds: int = Field(default=86_400, ge=0, description="How far occurred_at may be ahead.")
-    checkpoint_keep: int = Field(default=3, ge=1, description="Checkpoints kept per partition.")
-    max_replay_records: int = Field(default=5_000_000, ge=1, description="Stop before a replay would be longer.")
+    max_clock_ahead_seconds: int = Field(
+        default=86_400, ge=0, le=1_000_000_000, description="How far occurred_at may be ahead."
+    )
+    checkpoint_keep: int = Field(default=3, ge=1, le=1_000_000, description="Checkpoints kept per partition.")
+    max_replay_records: int = Field(
+        default=5_000_000, ge=1, le=10**15, description="Stop before a replay would be longer."
+    )
     on_gap: GapPolicy = Field(default=GapPolicy.STOP, description="stop; accept is not supported yet: refused by run.")
     shutdown_seconds: float = Field(
         default=20, gt=0, le=86_400, allow_inf_nan=False, description="Longest time that a stop may take."
@@ -110,7 +118,7 @@ class Settings(BaseSettings):
     def signing_key(self) -> bytes | None:
         """Return the bytes of `CHECKPOINT_SIGNING_KEY`; None where it is not set."""
         key = self.checkpoint_signing_key
-        return None if key is None else key.get_secret_value().encode()
+        return None if key is None else os.fsencode(key.get_secret_value())  # any bytes may be a key
 
 
 _WORKER_VARIABLES: Final = frozenset({"KAFKA_BOOTSTRAP_SERVERS"})
@@ -171,4 +179,6 @@ def _problem(detail: Mapping[str, Any]) -> str:
     name = str(detail["loc"][0]).upper() if detail["loc"] else "settings"
     expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     shown = redacted(name, detail.get("input"))
+    if len(shown) > _MOST_SHOWN:
+        shown = f"{shown[:_MOST_SHOWN]}..."
     return f"{name}={shown!r}: expected {expected[0].lower()}{expected[1:]}"

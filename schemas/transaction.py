@@ -25,6 +25,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FRAME_BYTES: Final = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 _YEAR_2000_US: Final = 946_684_800 * MILLION
 
+MOST_LEVELS: Final = 100
+"""Levels of JSON's objects and arrays, the event itself the first. Parsers draw this line anywhere (RFC 8259, 9),
+pydantic's not even for each kind of nesting at the same depth: so it is drawn here, below theirs."""
+
+_PLAIN_BYTES: Final = 4_096  # a longer value may hold a number on whose digits the two parsers disagree
+_CACHED_CHARACTERS: Final = 64  # a fraction may have any number of digits: 4,096 of those would fill the memory
+
 _ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _NUMBER_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
 # The shape of RFC 3339, section 5.6; whether the day exists is for datetime to say.
@@ -32,6 +39,9 @@ _TIME_PATTERN: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 _RFC_3339: Final = re.compile(_TIME_PATTERN.removeprefix("^").removesuffix("$")).fullmatch
+
+# The closing quote may be missing: else a text of nothing but escaped quotes would be searched again from each of them.
+_bracket_or_string: Final = re.compile(rb'[\[\]{}]|"[^"\\]*(?:\\.?[^"\\]*)*"?', re.DOTALL).finditer
 
 TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
 BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
@@ -133,8 +143,10 @@ class StockTransaction(Protocol):
         """RFC 3339 date-time with offset."""
 
 
-class Moment(msgspec.Struct, gc=False, frozen=True):
+class Moment(msgspec.Struct, gc=False, frozen=True, forbid_unknown_fields=True):
     """An instant and its calendar day in its own offset.
+
+    Part of `Event`, so an event may bring one: it takes no unknown fields either, whose bytes would go unread.
 
     Attributes:
         us: microseconds since 1970 UTC.
@@ -176,7 +188,6 @@ class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     moment: Moment | None = None
 
 
-@lru_cache(maxsize=4096)  # the lines of one receipt share their time
 def parse_moment(text: str) -> Moment:
     """Read an RFC 3339 date-time with an offset.
 
@@ -186,7 +197,12 @@ def parse_moment(text: str) -> Moment:
     Raises:
         ValueError: the text has not that form, or such a day or time does not exist.
     """
-    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59"):  # datetime would take an offset of +01:60
+    return _remembered_moment(text) if len(text) <= _CACHED_CHARACTERS else _read_moment(text)
+
+
+def _read_moment(text: str) -> Moment:
+    # An offset of +01:60 and, from some version on, the hour 24 are datetime's own liberties.
+    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59") or text[11:13] > "23":
         raise ValueError("not an RFC 3339 date-time with an offset")
     text = text.upper()  # RFC 3339 allows a lower-case "t" and "z"
     if text[17:19] == "60":
@@ -196,6 +212,9 @@ def parse_moment(text: str) -> Moment:
     delta = moment - _EPOCH
     us = (delta.days * 86_400 + delta.seconds) * MILLION + delta.microseconds
     return Moment(us, moment.weekday(), moment.month, moment.year)
+
+
+_remembered_moment: Final = lru_cache(maxsize=4096)(_read_moment)  # the lines of one receipt share their time
 
 
 def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
@@ -275,6 +294,8 @@ def _decode_plain(value: bytes) -> Event | None:
     It accepts a strict subset of the contract with equal values (a property test holds the two together): string ids
     without white space, JSON numbers, no unknown fields, so that no byte goes unread.
     """
+    if len(value) > _PLAIN_BYTES:
+        return None
     try:
         event = _msgspec_decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):  # ValidationError is a DecodeError
@@ -295,6 +316,8 @@ def _decode_plain(value: bytes) -> Event | None:
 
 def _decode_any(value: bytes) -> Event:
     """Decode whatever the contract allows through pydantic, which also finds the reason of a refusal."""
+    if value.count(b"[") + value.count(b"{") > MOST_LEVELS and _is_deeper_than(MOST_LEVELS, value):
+        raise InvalidEvent(Reason.NOT_JSON)
     try:
         transaction = _pydantic_decode(value)
     except ValidationError as error:
@@ -311,6 +334,20 @@ def _decode_any(value: bytes) -> Event:
         new_stock_level=transaction.new_stock_level,
         corrects=transaction.corrects,
     )
+
+
+def _is_deeper_than(levels: int, value: bytes) -> bool:
+    """Tell whether JSON is nested deeper; of what is no JSON any answer will do."""
+    depth = 0
+    for found in _bracket_or_string(value):
+        first = found[0][0]
+        if first in b"[{":
+            depth += 1
+            if depth > levels:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
 
 
 def _first_field_error(error: ValidationError) -> InvalidEvent:

@@ -22,7 +22,7 @@ from tests.kafka import create_topics, read_all, unique, wait_until
 from tests.oracle import PartitionOracle, Published, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from types import TracebackType
 
     from confluent_kafka import Message
@@ -39,13 +39,16 @@ class Truth(NamedTuple):
 
     Attributes:
         published: by partition, what must be published, in offset order.
-        counts: records, predictions, dead letters and repeats.
+        counts: records, predictions, dead letters and repeats; of the predictions, those learned from, late, of an
+            unknown type, without a level before.
         reasons: dead letters by reason.
+        misrouted: items by what was wrong with the way of their first event.
     """
 
     published: dict[int, list[Published]]
     counts: dict[str, int]
     reasons: dict[str, int]
+    misrouted: dict[str, int]
 
 
 class WorkerProcess:
@@ -200,13 +203,16 @@ class Stage:
             f"the group to reach {ends}",
         )
 
-    def truth(self, learning: LearningSettings, *, seconds: float = 120) -> Truth:
-        """Feed the input, read back from the broker, to the independent loop."""
+    def truth(
+        self, learning: LearningSettings, *, seconds: float = 120, skipped: Collection[tuple[int, int]] = ()
+    ) -> Truth:
+        """Feed the input, read back from the broker, to the independent loop; but for skipped (partition, offset)."""
         records = read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
         model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
         published: dict[int, list[Published]] = {}
         counts: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
+        misrouted: Counter[str] = Counter()
         for partition, messages in records.items():
             oracle = PartitionOracle(
                 topic=self.input,
@@ -218,17 +224,24 @@ class Stage:
                 max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
                 seen_ids=learning.seen_ids,
                 scope=learning.scope.value,
+                partitions=self.partitions,
             )
-            fed = (oracle.feed(_input(message)) for message in messages)
+            kept = (message for message in messages if (partition, message.offset()) not in skipped)
+            fed = (oracle.feed(_input(message)) for message in kept)
             published[partition] = [message for message in fed if message is not None]
             counts.update(
                 records=oracle.records,
                 predictions=oracle.predictions,
                 repeats=oracle.repeats,
                 dead_letters=sum(oracle.dead_letters.values()),
+                learned=oracle.learned,
+                late=oracle.late,
+                unknown_types=oracle.unknown_types,
+                unknown_levels=oracle.unknown_levels,
             )
             reasons.update(oracle.dead_letters)
-        return Truth(published, dict(counts), dict(reasons))
+            misrouted.update(oracle.misrouted)
+        return Truth(published, dict(counts), dict(reasons), dict(misrouted))
 
     def published(self, *, seconds: float = 120) -> dict[int, list[Published]]:
         """Read back what a read_committed reader sees, predictions and dead letters merged by source offset."""

@@ -67,7 +67,7 @@ def decode_reference(metadata: str | None) -> Reference:
         fields: Any = msgspec.json.decode(metadata)
         written_as = fields.get("v") if isinstance(fields, dict) else None
         if written_as != REFERENCE_FORMAT:
-            raise UnreadableReferenceError(f"the metadata's format is {written_as!r}; expected {REFERENCE_FORMAT}")
+            raise UnreadableReferenceError(f"the metadata's format is {written_as!r:.40}; expected {REFERENCE_FORMAT}")
         reference = msgspec.convert(fields, Reference)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise UnreadableReferenceError("the committed offset's metadata was not written by this software") from error

@@ -94,10 +94,24 @@ class RegressorKind:
 
     def restored(self, state: Any) -> RegressorModel:  # noqa: ANN401 -- checked here
         """Return the model of a state."""
-        if not isinstance(state, tuple) or len(state) != 2 or not is_regressor(state[0]):  # noqa: PLR2004 -- a pair
+        if not _is_state(state):
             raise ValueError("expected a regressor and how many events it has learned from")
         regressor, events_learned = state
-        return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
+        try:
+            return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
+        except Exception as error:
+            # Its parts are looked into for the straight-line step, and a file may have left some of them out.
+            raise ValueError(f"expected a whole regressor; looking into it raised {type(error).__name__}") from error
+
+
+def _is_state(state: object) -> bool:
+    return (
+        isinstance(state, tuple)
+        and len(state) == 2  # noqa: PLR2004 -- a pair
+        and is_regressor(state[0])
+        and type(state[1]) is int
+        and state[1] >= 0
+    )
 
 
 def is_regressor(candidate: object) -> bool:

@@ -19,7 +19,7 @@ from consumer.dead_letters import REDRIVE_HEADER
 from consumer.errors import ExitCode
 from consumer.kafka.log import KafkaLog
 from consumer.simulate.events import ShopEvent
-from schemas.export import json_schema
+from schemas.json_schema import json_schema
 from schemas.transaction import Limits
 from tests.kafka import create_topics, read_all, unique
 from tests.stage import ROOT

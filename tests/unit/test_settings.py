@@ -54,6 +54,8 @@ BAD: Final = (
     ("INPUT_TOPIC", "a b", "topic name of letters, digits, '.', '_' and '-', at most 249"),
     ("OUTPUT_TOPIC", "x" * 250, "at most 249"),
     ("DEAD_LETTER_TOPIC", "täglich", "topic name of letters"),
+    ("INPUT_TOPIC", ".", "but not '.' or '..'"),  # Kafka refuses these two
+    ("OUTPUT_TOPIC", "..", "but not '.' or '..'"),
     ("CONSUMER_GROUP", "two\nlines", "pattern"),
     ("CONSUMER_GROUP", "x" * 201, "at most 200 characters"),
     ("INSTANCE_ID", "a\x7f", "pattern"),
@@ -78,8 +80,12 @@ BAD: Final = (
     ("MAX_QUANTITY", "2e6", "less than or equal to 1000000"),
     ("MAX_QUANTITY", "0", "greater than 0"),
     ("MAX_CLOCK_AHEAD_SECONDS", "-1", "greater than or equal to 0"),
+    ("MAX_CLOCK_AHEAD_SECONDS", "1000000001", "less than or equal to 1000000000"),
     ("CHECKPOINT_KEEP", "0", "greater than or equal to 1"),
+    ("CHECKPOINT_KEEP", "9223372036854775808", "less than or equal to 1000000"),  # no deque can be so long
     ("MAX_REPLAY_RECORDS", "0", "greater than or equal to 1"),
+    ("MAX_REPLAY_RECORDS", "9" * 100_000, "integer"),
+    ("SHUTDOWN_SECONDS", "1." * 50_000, "number"),
     ("ON_GAP", "ignore", "'stop' or 'accept'"),
     ("SHUTDOWN_SECONDS", "-1", "greater than 0"),
 )
@@ -204,7 +210,8 @@ def test_a_bad_value_is_one_sentence(loaded: Callable[..., Settings], variable: 
     with pytest.raises(SettingsError) as caught:
         loaded(**{variable: value})
     sentence = str(caught.value)
-    assert sentence.startswith(f"{variable}={value!r}: expected ")
+    shown = value if len(value) <= 80 else f"{value[:80]}..."
+    assert sentence.startswith(f"{variable}={shown!r}: expected ")
     assert expected in sentence
     assert "\n" not in sentence
     assert ";" not in sentence
@@ -260,6 +267,7 @@ def test_the_signing_key_shows_nowhere(loaded: Callable[..., Settings]) -> None:
     settings = loaded(CHECKPOINT_SIGNING_KEY="hunter2")
     assert settings.signing_key() == b"hunter2"
     assert loaded(CHECKPOINT_SIGNING_KEY="").signing_key() is None
+    assert loaded(CHECKPOINT_SIGNING_KEY=os.fsdecode(b"\xff\x80k")).signing_key() == b"\xff\x80k"  # no UTF-8
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in redacted("x", settings.checkpoint_signing_key)
 

@@ -386,7 +386,6 @@ IMPURE: Final = frozenset(
 )
 IMPURE_CALLS: Final = frozenset({"now", "utcnow", "today", "open", "print", "input", "__import__", "import_module"})
 CORE: Final = sorted([*(ROOT / "consumer" / "learning").glob("*.py"), *(ROOT / "schemas").glob("*.py")])
-CORE.remove(ROOT / "schemas" / "export.py")  # a tool that writes files, imported by nothing
 
 
 def impurities(source: str, layer: str) -> list[str]:

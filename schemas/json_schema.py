@@ -1,14 +1,12 @@
-"""JSON Schemas (draft 2020-12) of the contract, generated from its models: `python -m schemas.export` writes them.
+"""JSON Schemas (draft 2020-12) of the contract, generated from its models.
 
-The files in `schemas/json` are committed and packaged, so that a till or a service in any language can check against
-them; a test holds them to the models.
+`python -m schemas.json` writes them into `schemas/json`, where they are committed and packaged, so that a till or a
+service in any language can check against them; a test holds them to the models.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 VERSION: Final = 1
-DIRECTORY: Final = Path(__file__).parent / "json"
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "inventory-transaction": InventoryTransaction,
     "stock-prediction": StockPrediction,
@@ -56,16 +53,3 @@ def json_schema(name: str) -> dict[str, Any]:
 def files() -> dict[str, str]:
     """Return the text of each file by its name, in ASCII: patterns hold characters that no editor shows."""
     return {f"{name}.json": json.dumps(json_schema(name), indent=2) + "\n" for name in MODELS}
-
-
-def main() -> None:
-    """Write the files."""
-    DIRECTORY.mkdir(exist_ok=True)
-    for name, text in files().items():
-        path = DIRECTORY / name
-        path.write_text(text, encoding="ascii")
-        sys.stdout.write(f"{path}\n")
-
-
-if __name__ == "__main__":
-    main()
