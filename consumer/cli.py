@@ -94,6 +94,9 @@ def run(  # noqa: PLR0913 -- one option each
             "--publish-anew", help="Where committed offsets are lost, publish everything again from the log's start."
         ),
     ] = False,
+    require_warm_start: Annotated[
+        bool, typer.Option("--require-warm-start", help="Do not start without the model of ML_MODEL_PATH.")
+    ] = False,
 ) -> None:
     """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment.
 
@@ -102,7 +105,7 @@ def run(  # noqa: PLR0913 -- one option each
     with one_sentence():
         loaded = settings.load()
         skips = [parse_skip(text) for text in skip or ()]
-        permissions = Permissions(adopt_state, rebuild, resume_after_output, publish_anew)
+        permissions = Permissions(adopt_state, rebuild, resume_after_output, publish_anew, require_warm_start)
         if resume_after_output and publish_anew:
             raise SettingsError("--resume-after-output and --publish-anew exclude each other; expected one of them")
         if workers > 1:

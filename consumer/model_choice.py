@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from consumer.checkpoint.unpickling import Admitted
 from consumer.errors import SettingsError
+from consumer.learning.guarded_kind import GuardedKind
 from consumer.learning.health import infinite_on_purpose
 from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.pickled import pickled
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from consumer.learning.model import ModelKind
     from consumer.learning.regressor import Regressor
 
+_GUARDED: Final = "guarded"
 _LINEAR: Final = "linear"
 _REGRESSOR: Final = "a new, untrained regressor with predict_one(features) and learn_one(features, level)"
 _is_own: Final = re.compile(r"\w+(\.\w+)*:\w+").fullmatch
@@ -33,8 +35,21 @@ def is_own(model: str) -> bool:
 
 
 def model_kind(model: str, warm_start: Callable[[], Regressor] | None = None) -> ModelKind:
-    """Return the kind of model that `MODEL` names; see `regressor_kind`."""
-    return regressor_kind(model, warm_start)
+    """Return the kind of model that `MODEL` names.
+
+    Args:
+        model: guarded, linear, or module:function.
+        warm_start: builds what a new model begins with, in the place of an untrained one.
+
+    Raises:
+        SettingsError: there is none of that name, the user's function makes none, or the warm start is none for it.
+    """
+    if model != _GUARDED:
+        return regressor_kind(model, warm_start)
+    try:
+        return GuardedKind(warm_start)
+    except ValueError as error:
+        raise SettingsError(f"ML_MODEL_PATH: {error}") from error
 
 
 def regressor_kind(model: str, warm_start: Callable[[], Regressor] | None = None) -> RegressorKind:
@@ -81,7 +96,7 @@ def _factory(model: str) -> Callable[[], Regressor]:
     if model == _LINEAR:
         return get_ml_pipeline
     if not is_own(model):
-        raise SettingsError(f"MODEL={model!r}: expected {_LINEAR}, or module:function for a model of your own")
+        raise SettingsError(f"MODEL={model!r}: expected {_GUARDED}, {_LINEAR}, or module:function for your own")
     module_name, _, name = model.partition(":")
     try:
         module = importlib.import_module(module_name)

@@ -1,6 +1,7 @@
-"""What the operator allows at one start, beyond restoring what is committed: `run`'s flags of recovery.
+"""What the operator allows or requires at one start: `run`'s flags of recovery and of the warm start.
 
-Each acts only on a partition that is in the situation it is meant for; every other one is restored as always.
+Those of recovery act only on a partition that is in the situation they are meant for; every other one is restored as
+always.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ class Permissions(NamedTuple):
         rebuild: go on without a referenced checkpoint that is missing, on a lower rung of the recovery ladder.
         resume_after_output: where the committed offset is lost, go on after the last published record.
         publish_anew: where the committed offset is lost, start at the log's start and publish everything again.
+        require_warm_start: do not start without the model of `ML_MODEL_PATH`.
     """
 
     adopt_state: bool = False
     rebuild: bool = False
     resume_after_output: bool = False
     publish_anew: bool = False
+    require_warm_start: bool = False
 
     def arguments(self) -> list[str]:
         """Return the command-line options that say the same, for the processes of `--workers`."""

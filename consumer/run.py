@@ -17,7 +17,7 @@ from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown
 from consumer.kafka.topics import TopicNames
 from consumer.metrics import Metrics
 from consumer.permissions import NONE_GIVEN, Permissions
-from consumer.settings import Guarantee, Settings, kafka_properties, refuse_unsupported
+from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
     Raises:
         StopError: only the operator can help.
     """
-    refuse_unsupported(settings)
+    check_for_run(settings)
     process = _Process(settings, log)
     process.take_signals()
     broker = kafka_broker(settings, environment, log)

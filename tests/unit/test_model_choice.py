@@ -83,7 +83,7 @@ def test_what_a_model_of_ones_own_looks_like(model: str, expected: bool) -> None
     """module:function, the module dotted; everything else names no function."""
     assert is_own(model) is expected
     if not expected and model not in {"linear", "guarded"}:
-        with pytest.raises(SettingsError, match="expected linear, or module:function"):
+        with pytest.raises(SettingsError, match="expected guarded, linear, or module:function"):
             model_kind(model)
 
 
@@ -222,7 +222,7 @@ def test_what_may_not_be_declared(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("model", "text"),
     [
-        ("guarded ", "expected linear, or module:function"),
+        ("guarded ", "expected guarded, linear, or module:function"),
         ("nowhere:forest", "there is no module nowhere; install it beside smart-inventory, or add its directory to"),
         ("shop_models.deeper:forest", "there is no module shop_models.deeper"),
         ("needy_module:forest", "importing needy_module raised ModuleNotFoundError: No module named 'no_such_package"),
