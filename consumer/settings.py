@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     checkpoint_signing_key: SecretStr | None = Field(
         default=None, description="Signs checkpoints; with it, those not signed by it are refused."
     )
-    model: str = Field(default="linear", description="linear, or module:function of your own.")
+    model: str = Field(default="linear", description="guarded, linear, or module:function.")
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
     ml_model_path: str | None = Field(default=None, description="Not supported yet: refused by run.")
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
@@ -145,10 +145,8 @@ def refuse_unsupported(settings: Settings) -> None:
     """
     if settings.kafka_bootstrap_servers is None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
-    if settings.model != "linear" and ":" not in settings.model:
-        raise SettingsError(
-            f"MODEL={settings.model!r} is not supported by this version; expected linear, or module:function"
-        )
+    if settings.model not in {"guarded", "linear"} and ":" not in settings.model:
+        raise SettingsError(f"MODEL={settings.model!r}: expected guarded, linear, or module:function of your own")
     if settings.ml_model_path is not None:
         raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
     if settings.on_gap is not GapPolicy.STOP:

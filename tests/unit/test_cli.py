@@ -299,7 +299,7 @@ def test_an_owned_property_is_refused(command: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"MODEL": "guarded"}, {"ON_GAP": "accept"}, {"CHECKPOINT_URL": "s3://b/p"}],
+    [{"MODEL": "forest"}, {"ON_GAP": "accept"}, {"CHECKPOINT_URL": "s3://b/p"}],
     ids=ids,
 )
 def test_run_refuses_what_is_not_built_yet(variables: dict[str, str]) -> None:

@@ -131,7 +131,7 @@ def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("MODEL", "guarded"),
+        ("MODEL", "forest"),
         ("ML_MODEL_PATH", "model.pickle"),
         ("ON_GAP", "accept"),
         ("CHECKPOINT_URL", "s3://bucket"),
@@ -373,7 +373,7 @@ def test_config_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "environment", "code", "words"),
     [
         (["run"], {}, ExitCode.USAGE, "KAFKA_BOOTSTRAP_SERVERS is not set"),
-        (["run"], {"MODEL": "guarded", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, ExitCode.USAGE, "MODEL='guarded'"),
+        (["run"], {"MODEL": "forest", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, ExitCode.USAGE, "MODEL='forest'"),
         (["run", "--workers", "2"], {}, ExitCode.USAGE, "KAFKA_BOOTSTRAP_SERVERS is not set"),
         (["config"], {"SEEN_IDS": "x"}, ExitCode.USAGE, "SEEN_IDS='x'"),
         (["config"], {"KAFKA_ACKS": "1"}, ExitCode.USAGE, "KAFKA_ACKS"),

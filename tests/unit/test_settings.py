@@ -286,7 +286,7 @@ def test_what_is_no_secret_is_shown() -> None:
     ("variables", "named"),
     [
         ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS is not set"),
-        ({"MODEL": "guarded"}, "MODEL='guarded'"),
+        ({"MODEL": "forest"}, "MODEL='forest'"),
         ({"ML_MODEL_PATH": "model.pickle"}, "ML_MODEL_PATH"),
         ({"ON_GAP": "accept"}, "ON_GAP=accept"),
         *(
