@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from consumer.checkpoint.unpickling import Admitted
-from consumer.errors import SettingsError
+from consumer.errors import ModelError, SettingsError
 from consumer.learning.guarded_kind import GuardedKind
-from consumer.learning.health import infinite_on_purpose
+from consumer.learning.health import examine, infinite_on_purpose
 from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.pickled import pickled
 from consumer.learning.regressor import RegressorKind, is_regressor
@@ -39,42 +39,46 @@ def model_kind(model: str, warm_start: Callable[[], Regressor] | None = None) ->
 
     Args:
         model: guarded, linear, or module:function.
-        warm_start: builds what a new model begins with, in the place of an untrained one.
+        warm_start: returns the pipeline that a new model begins with, in the place of an untrained one.
 
     Raises:
-        SettingsError: there is none of that name, the user's function makes none, or the warm start is none for it.
+        SettingsError: there is none of that name, or the user's function makes none.
+        ModelError: the warm start is no good for it.
     """
-    if model != _GUARDED:
-        return regressor_kind(model, warm_start)
-    try:
-        return GuardedKind(warm_start)
-    except ValueError as error:
-        raise SettingsError(f"ML_MODEL_PATH: {error}") from error
+    if model == _GUARDED:
+        try:
+            return GuardedKind(warm_start)
+        except ValueError as error:
+            raise ModelError(f"ML_MODEL_PATH: {error}") from error
+    kind = regressor_kind(model)
+    if warm_start is None:
+        return kind
+    broken = examine(warm_start()).infinite - kind.infinite_on_purpose
+    if broken:
+        names = ", ".join(sorted(f"{name or 'a number without a name'} = {value}" for name, value in broken))
+        raise ModelError(f"ML_MODEL_PATH: expected a model whose numbers are finite; found {names:.200}. Train it anew")
+    return RegressorKind(warm_start, kind.parameters, kind.infinite_on_purpose)
 
 
-def regressor_kind(model: str, warm_start: Callable[[], Regressor] | None = None) -> RegressorKind:
-    """Return the kind of model where `MODEL` names a regressor of levels.
-
-    Args:
-        model: linear, or module:function.
-        warm_start: builds the regressor that a new model begins with, in the place of an untrained one.
+def regressor_kind(model: str) -> RegressorKind:
+    """Return the kind of model where `MODEL` names a regressor of levels, untrained: linear, or module:function.
 
     Raises:
         SettingsError: there is none of that name, or the user's function makes none.
     """
+    if model == _GUARDED:
+        raise SettingsError(
+            f"MODEL={model!r} is checked by this software's own tests; expected module:function, or linear"
+        )
     factory = _factory(model)
     if not is_own(model):
-        return RegressorKind(warm_start or factory, {"parameters": repr(factory())})
+        return RegressorKind(factory, {"parameters": repr(factory())})
     new = _made(model, factory)
     parameters = _parameters(model, new, _made(model, factory))
     infinite = infinite_on_purpose(new) | _declared_infinite(model, factory)
     if infinite:
         parameters["infinite on purpose"] = sorted(map(list, infinite))
-    return RegressorKind(
-        warm_start or factory,
-        parameters,
-        infinite,
-    )
+    return RegressorKind(factory, parameters, infinite)
 
 
 def admitted_classes(model: str) -> Admitted:
@@ -96,7 +100,7 @@ def _factory(model: str) -> Callable[[], Regressor]:
     if model == _LINEAR:
         return get_ml_pipeline
     if not is_own(model):
-        raise SettingsError(f"MODEL={model!r}: expected {_GUARDED}, {_LINEAR}, or module:function for your own")
+        raise SettingsError(f"MODEL={model!r}: expected guarded, linear, or module:function for a model of your own")
     module_name, _, name = model.partition(":")
     try:
         module = importlib.import_module(module_name)

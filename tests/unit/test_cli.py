@@ -64,7 +64,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
             monkeypatch.delenv(name)
     monkeypatch.setenv("METRICS_PORT", "0")
     monkeypatch.setenv("CHECKPOINT_URL", f"file:{tmp_path}")
-    monkeypatch.setattr(terminal.output, "width", 250)
+    monkeypatch.setattr(terminal.output, "_width", 250)  # the property would stay set
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

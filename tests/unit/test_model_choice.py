@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import subprocess
@@ -17,11 +18,14 @@ from consumer.checkpoint.unpickling import UnsafePickleError, safe_loads
 from consumer.cli import app
 from consumer.errors import ExitCode, ModelError, RetryError, SettingsError
 from consumer.learning.check_model import _CHECKS, Finding, Severity
+from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.fingerprint import LearningSettings, fingerprint
+from consumer.learning.guarded_kind import GuardedKind
 from consumer.learning.ledger import Posting
 from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.model import ModelScope
 from consumer.learning.pickled import pickled
+from consumer.learning.share import get_share_pipeline
 from consumer.learning.typical import predictions, typical_samples
 from consumer.model_choice import admitted_classes, is_own, model_kind, regressor_kind
 from consumer.model_trial import faults_of, try_before_first_event, try_model
@@ -125,6 +129,33 @@ def test_a_warm_start_takes_the_place_of_an_untrained_model(model: str) -> None:
         {"quantity": 1.0, "day_of_week": 3, "month": 5, "year": 2023, "is_sale": 1, "unit_cost": 0.0}
     )
     assert kind.parameters == model_kind(model).parameters
+
+
+@pytest.mark.parametrize("model", ["linear", own("drifting"), "guarded"])
+def test_a_broken_warm_start_is_refused(model: str) -> None:
+    """A file whose numbers are not finite would break the model with every event: said at the start."""
+
+    def broken() -> Any:
+        regressor: Any = get_ml_pipeline() if model == "guarded" else regressor_kind(model).factory()
+        regressor.level = regressor.intercept = math.nan
+        return regressor
+
+    with pytest.raises(ModelError, match=r"ML_MODEL_PATH: expected a (model whose numbers are finite|pipeline that)"):
+        model_kind(model, broken)
+
+
+def test_guarded_begins_with_what_it_trained() -> None:
+    """A pipeline of its own is taken over as a copy; its kind is told from every other."""
+    trained = get_share_pipeline()
+    trained.learn_one(dict(zip(FEATURE_NAMES, (1.0, 2, 3, 2020, 1, 0.0), strict=True)), 0.1)
+    kind = model_kind("guarded", lambda: trained)
+    assert isinstance(kind, GuardedKind)
+    new: Any = kind.new()
+    assert pickled(new.pipeline).digest() == pickled(trained).digest()
+    assert new.pipeline is not trained
+    assert digest("guarded") not in {digest("linear"), digest(own("drifting"))}
+    with pytest.raises(SettingsError, match="checked by this software's own tests"):
+        regressor_kind("guarded")
 
 
 # The fingerprint
@@ -375,8 +406,8 @@ def test_the_command_takes_the_setting() -> None:
     """Without an argument it checks MODEL, as the worker would run it."""
     code, shown, _ = command(MODEL=own("drifting"))
     assert (code, f"MODEL={own('drifting')}" in shown) == (ExitCode.OK, True)
-    code, shown, _ = command()
-    assert (code, "MODEL=linear" in shown) == (ExitCode.OK, True)
+    code, _, errors = command()
+    assert (code, "MODEL='guarded' is checked by this software's own tests" in errors) == (ExitCode.USAGE, True)
 
 
 @pytest.mark.usefixtures("_no_other_processes")
