@@ -247,7 +247,7 @@ WHOLE: Final[dict[str, Callable[[], Any]]] = {
         grace_period=20,
         seed=1,
         drift_detector=drift.PageHinkley(),
-        warning_detector=bare(drift.NoDrift),  # type: ignore[no-untyped-call]
+        warning_detector=bare(drift.NoDrift),
     ),
     "forest-amf": lambda: forest.AMFRegressor(n_estimators=3, seed=1),
     "forest-oxt-drop": lambda: forest.OXTRegressor(n_models=3, grace_period=20, seed=1, detection_mode="drop"),
