@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     BROKER = 9
     MODEL = 10
     INVALID_RATIO = 11
+    BAD_LINES = 12
 
 
 class SmartInventoryError(Exception):

@@ -117,6 +117,8 @@ class Models:
         Raises:
             ValueError: it holds what is no state of such a model.
         """
+        if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+            raise ValueError("expected the states of models by their scopes")
         self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
 
     def _key(self, store_id: str, item: str) -> str:

@@ -125,6 +125,7 @@ class PartitionTask:
         self._model_id = model_id
         self._models = Models(settings.scope, model_kind)
         self._ledger = Ledger()
+        self._seen_ids = settings.seen_ids
         self._identities = Identities(settings.seen_ids)
         self._invalid = InvalidWindow(settings.invalid_window_records)
 
@@ -236,11 +237,13 @@ class PartitionTask:
         """
         # Whole or not at all: whatever may be missing or refused comes first.
         progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
+        window = Identities(self._seen_ids)
+        window.restore(identities)
         self._models.restore(models)
+        self._identities = window
         self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
         self._ledger.restore(ledger)
-        self._identities.restore(identities)
         self._invalid.restore(invalid)
 
     def _dead_letter(self, record: Record, invalid: InvalidEvent) -> Output:

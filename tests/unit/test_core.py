@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import pickle
 import struct
 from itertools import islice
@@ -402,14 +401,3 @@ def test_skip_to_never_goes_back() -> None:
     task.skip_to(7)
     task.skip_to(3)
     assert task.next_offset == 7
-
-
-def test_the_core_is_pure() -> None:
-    """Nothing in the core imports a Kafka client, a clock, randomness or the file system."""
-    banned = {"confluent_kafka", "time", "random", "os", "io", "pathlib", "socket", "secrets", "uuid", "threading"}
-    for path in [*(ROOT / "consumer/learning").glob("*.py"), *(ROOT / "schemas").glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            assert not banned & {name.split(".")[0] for name in names}, path

@@ -170,11 +170,39 @@ def test_models_come_back_with_what_they_learned() -> None:
     assert restored.of("s2", MILK) is None
 
 
-@pytest.mark.parametrize("state", [None, (), ("no regressor", 3), (1, 2, 3)])
+def pipeline(**changes: object) -> Any:
+    """The linear pipeline, with other attributes in its regression."""
+    made: Any = get_ml_pipeline()
+    vars(made["lin_reg"]).update(changes)
+    return made
+
+
+def without_rate() -> Any:
+    """The linear pipeline, its optimizer lacking what it steps by."""
+    made: Any = get_ml_pipeline()
+    del made["lin_reg"].optimizer.lr
+    return made
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        *(None, (), ("no regressor", 3), (1, 2, 3)),
+        *((pipeline(), "3"), (pipeline(), -1), (pipeline(), 1.0), (pipeline(), True)),
+        *((pipeline(_weights=None), 3), (without_rate(), 3)),
+    ],
+)
 def test_what_is_no_state_of_a_model_is_refused(state: object) -> None:
-    """A section of another software's does not become a model."""
-    with pytest.raises(ValueError, match="expected a regressor"):
+    """A section of another software's does not become a model, nor does one that lacks a part of it."""
+    with pytest.raises(ValueError, match=r"expected a (whole )?regressor"):
         Models(ModelScope.STORE, LINEAR_KIND).restore({"s1": state})
+
+
+@pytest.mark.parametrize("models", [None, [], [("s1", None)], "s1", {1: (pipeline(), 3)}])
+def test_models_come_by_their_scopes(models: Any) -> None:
+    """Whatever else a pickle may hold is refused as a state, and raises nothing that would stop the worker."""
+    with pytest.raises(ValueError, match="expected the states of models by their scopes"):
+        Models(ModelScope.STORE, LINEAR_KIND).restore(models)
 
 
 @pytest.mark.parametrize("level", [None, 5_000_000])

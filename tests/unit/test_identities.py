@@ -182,6 +182,13 @@ def test_digests_are_fixed() -> None:
     assert content == blake2b(written, digest_size=16).digest()[:8]
 
 
+@pytest.mark.parametrize("size", [1, 23, 25, 47])
+def test_half_an_entry_is_refused(size: int) -> None:
+    """A cut window would remember other identities than were seen."""
+    with pytest.raises(ValueError, match=f"24 bytes each; found {size} bytes"):
+        Identities(5).restore(b"x" * size)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 5), st.text("abcdefABCDEF", max_size=20), st.text("abcdefABCDEF", max_size=20))
 def test_a_restored_window_continues_as_the_original(limit: int, first: str, second: str) -> None:

@@ -204,3 +204,10 @@ def test_the_error_says_what_is_wrong() -> None:
         decode_reference(metadata(v=2))
     with pytest.raises(UnreadableReferenceError, match="contradicts itself"):
         decode_reference(metadata(o=None))
+
+
+def test_a_refusal_repeats_little_of_the_metadata() -> None:
+    """Whoever may commit to the group chooses the metadata, and the refusal stands in the log."""
+    with pytest.raises(UnreadableReferenceError) as caught:
+        decode_reference('{"v":' + "[" * 200 + "]" * 200 + "}")
+    assert len(str(caught.value)) < 120

@@ -1,0 +1,184 @@
+"""Mutated records through the worker's core and through the contract's independent reading, compared to the byte."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Final, Literal
+
+from benchmarks.fuzzing.events import Mutator
+from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Found, Verdicts
+from consumer.checkpoint.unpickling import Admitted, decode_sections
+from consumer.learning.fingerprint import LearningSettings
+from consumer.learning.model import ModelScope
+from consumer.learning.task import Outcome, PartitionTask
+from consumer.model_choice import model_kind
+from schemas.dead_letter import EXPECTED, MESSAGES
+from schemas.transaction import Limits
+from tests.oracle import PartitionOracle, Published, differences
+
+if TYPE_CHECKING:
+    from benchmarks.fuzzing.events import Mutant
+    from consumer.learning.task import Output
+
+EPISODE_CASES: Final = 1_000
+_MODEL_ID: Final = "0123456789ab"
+_KINDS: Final[dict[Outcome, Literal["prediction", "dead_letter"]]] = {
+    Outcome.PREDICTION: "prediction",
+    Outcome.DEAD_LETTER: "dead_letter",
+}
+_ADMITTED: Final = Admitted()
+_LINEAR: Final = model_kind("linear")
+
+
+def judge_records(seed: int, episode: int, cases: int = EPISODE_CASES) -> Verdicts:
+    """Let a new core and a new oracle read the same mutants, and compare all that they publish and count.
+
+    Wrong accepted or right refused is any difference at all: in the verdict, its reason and message, a byte of key,
+    value or headers, or in the counts at the end. In mid-episode the core goes through its own checkpoint.
+
+    Args:
+        seed: of the whole run.
+        episode: which part of it; each has settings of its own.
+        cases: how many records; the first difference ends the episode, since both then hold other states.
+    """
+    rng = Random(f"{seed}:{episode}")
+    learning = _settings(rng)
+    partition, offset = rng.randrange(4), rng.choice((0, 1, 40, 2**40))
+    task, oracle = _task(learning, partition, offset + 1), _oracle(learning, partition)
+    mutator = Mutator(
+        rng,
+        partition=partition,
+        limit=learning.max_output_bytes,
+        clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
+        first_offset=offset,
+    )
+    verdicts = Verdicts()
+    restart = rng.randrange(cases)
+    for number in range(cases):
+        if number == restart:
+            state = decode_sections(task.snapshot(), _ADMITTED)
+            tally, task = task.tally, _task(learning, partition, offset + 1)
+            task.restore(state)
+            task.tally = tally
+        mutant = mutator.mutant()
+        difference = _judge(mutant, task, oracle, verdicts)
+        if difference is not None:
+            where = f"seed {seed}, episode {episode}, case {number}, {'+'.join(mutant.mutations)}"
+            verdicts.found.append(Found(where, f"{difference[:1_000]}; {mutant.record!r:.3000} under {learning!r}"))
+            return verdicts
+    uncounted = _counts(task) - _oracle_counts(oracle), _oracle_counts(oracle) - _counts(task)
+    if any(uncounted):
+        where = f"seed {seed}, episode {episode}, at the end"
+        verdicts.found.append(Found(where, f"the core counts {uncounted[0]}, the oracle {uncounted[1]}"))
+    return verdicts
+
+
+def _settings(rng: Random) -> LearningSettings:
+    return LearningSettings(
+        model="linear",
+        scope=rng.choice(list(ModelScope)),
+        seen_ids=rng.choice((1, 2, 20, 200, 1_000)),
+        invalid_window_records=100,
+        limits=Limits(
+            rng.choice((1e6, 1e6, 1e6, 1_000.0, 5.0, 0.5)), rng.choice((86_400, 86_400, 86_400, 0, 1, 10**9))
+        ),
+        max_output_bytes=rng.choice((2_300, 2_800, 4_096, 16_384)),
+    )
+
+
+def _task(learning: LearningSettings, partition: int, first_offset: int) -> PartitionTask:
+    return PartitionTask(
+        topic="sales",
+        partition=partition,
+        first_offset=first_offset,
+        settings=learning,
+        model_id=_MODEL_ID,
+        model_kind=_LINEAR,
+        partitions=4,
+    )
+
+
+def _oracle(learning: LearningSettings, partition: int) -> PartitionOracle:
+    return PartitionOracle(
+        topic="sales",
+        partition=partition,
+        model_id=_MODEL_ID,
+        messages={reason.value: text for reason, text in MESSAGES.items()},
+        field_expectations=EXPECTED,
+        max_quantity=learning.limits.max_quantity,
+        max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
+        seen_ids=learning.seen_ids,
+        max_output_bytes=learning.max_output_bytes,
+        scope=learning.scope.value,
+        partitions=4,
+    )
+
+
+def _judge(mutant: Mutant, task: PartitionTask, oracle: PartitionOracle, verdicts: Verdicts) -> str | None:
+    """Return how core and oracle differ over one record, None where they do not."""
+    record = mutant.record
+    wanted = oracle.feed((record.offset, record.timestamp_ms, record.key, record.value, record.headers or ()))
+    verdict = _verdict(wanted)
+    problem = None
+    started = time.thread_time()
+    try:
+        got = _published(record.offset, task.process(record))
+    except Exception as error:  # noqa: BLE001 -- whatever it is: it would stop the worker
+        got, problem = None, f"the core raised {type(error).__name__}: {error}"
+    seconds = time.thread_time() - started
+    verdicts.count(verdict, mutant.mutations, is_valid=verdict in {"prediction", "repeat"}, seconds=seconds)
+    if problem is None and got != wanted:
+        problem = "; ".join(differences([wanted] if wanted else [], [got] if got else []))
+    if problem is None and seconds > SLOWEST_SECONDS:
+        problem = f"the core took {seconds:.1f} s"
+    return problem
+
+
+def _published(offset: int, output: Output | None) -> Published | None:
+    if output is None:
+        return None
+    return Published(_KINDS[output.outcome], offset, output.key, output.value, tuple(output.headers or ()))
+
+
+def _verdict(published: Published | None) -> str:
+    if published is None:
+        return "repeat"
+    if published.kind == "prediction":
+        return "prediction"
+    return (dict(published.headers)["error.reason"] or b"").decode()
+
+
+def _counts(task: PartitionTask) -> Counter[str]:
+    tally = task.tally
+    return _named(
+        tally.predictions,
+        tally.repeats,
+        tally.learned,
+        tally.late,
+        tally.unknown_types,
+        tally.unknown_levels,
+        tally.misrouted,
+        tally.dead_letters,
+    )
+
+
+def _oracle_counts(oracle: PartitionOracle) -> Counter[str]:
+    return _named(
+        oracle.predictions,
+        oracle.repeats,
+        oracle.learned,
+        oracle.late,
+        oracle.unknown_types,
+        oracle.unknown_levels,
+        oracle.misrouted,
+        oracle.dead_letters,
+    )
+
+
+def _named(*counts: int | Counter[str]) -> Counter[str]:
+    named: Counter[str] = Counter()
+    for place, count in enumerate(counts):
+        named.update({str(place): count} if isinstance(count, int) else {f"{place} {k}": n for k, n in count.items()})
+    return named
