@@ -19,10 +19,10 @@ from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
 from tests.kafka import create_topics, read_all, unique, wait_until
-from tests.oracle import PartitionOracle, Published, differences
+from tests.oracle import PartitionOracle, Published, differences, reference_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from types import TracebackType
 
     from confluent_kafka import Message
@@ -204,9 +204,21 @@ class Stage:
         )
 
     def truth(
-        self, learning: LearningSettings, *, seconds: float = 120, skipped: Collection[tuple[int, int]] = ()
+        self,
+        learning: LearningSettings,
+        *,
+        seconds: float = 120,
+        skipped: Collection[tuple[int, int]] = (),
+        regressor: Callable[[], Any] = reference_pipeline,
     ) -> Truth:
-        """Feed the input, read back from the broker, to the independent loop; but for skipped (partition, offset)."""
+        """Feed the input, read back from the broker, to the independent loop.
+
+        Args:
+            learning: the settings that a prediction depends on.
+            seconds: how long reading may take.
+            skipped: (partition, offset) of records to leave out.
+            regressor: makes the model, where it is not the reference.
+        """
         records = read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
         model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
         published: dict[int, list[Published]] = {}
@@ -225,6 +237,7 @@ class Stage:
                 seen_ids=learning.seen_ids,
                 scope=learning.scope.value,
                 partitions=self.partitions,
+                regressor=regressor,
             )
             kept = (message for message in messages if (partition, message.offset()) not in skipped)
             fed = (oracle.feed(_input(message)) for message in kept)
