@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from consumer.broker import Committed, EndOfPartition
 from consumer.errors import FencedError, LogGapError, RebuildError, RetryError
 from consumer.kafka.errors import error_of, is_fenced, is_refusal, of_call, of_commit, of_transaction
+from consumer.kafka.headers import headers_of
 from consumer.record import Record
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class KafkaConnection:
                             timestamp if kind else _NO_TIMESTAMP,
                             message.key(),
                             message.value(),
-                            message.headers(),  # type: ignore[arg-type]  # a list of pairs on a fetched message
+                            headers_of(message),
                         )
                     )
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
