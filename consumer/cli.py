@@ -1,4 +1,4 @@
-"""The command line: `run`, `topics`, `checkpoints`, `dead-letters`, `import-stock`, `simulate` and `config`."""
+"""The command line of `smart-inventory`: running, settings, models, topics, checkpoints, dead letters, stock."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from rich.text import Text
 
 from consumer import __version__, settings
 from consumer.commands import checkpoints
+from consumer.commands.check_model import check_model
 from consumer.commands.dead_letters import dead_letters_app
 from consumer.commands.import_stock import EXAMPLE, import_stock
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
+from consumer.permissions import Permissions
 from consumer.settings import Settings
 from consumer.skips import parse_skip
 
@@ -31,6 +33,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+app.command("check-model", epilog="Example: smart-inventory check-model my_models:forest")(check_model)
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(dead_letters_app, name="dead-letters")
@@ -54,7 +57,7 @@ def root(
 
 
 @app.command(epilog="Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 smart-inventory run --stop-at-end")
-def run(
+def run(  # noqa: PLR0913 -- one option each
     *,
     stop_at_end: Annotated[
         bool, typer.Option("--stop-at-end", help="Leave once the group has committed up to where the input ends now.")
@@ -68,15 +71,47 @@ def run(
             metavar="PARTITION:FROM-TO", help="Pass over these records, both offsets included; may be repeated."
         ),
     ] = None,
+    adopt_state: Annotated[
+        bool,
+        typer.Option(
+            "--adopt-state",
+            help="After a clean stop, take over the state of a changed setting, model, River, Python or signing key.",
+        ),
+    ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Where a referenced checkpoint is missing, use an older one or the whole log."),
+    ] = False,
+    resume_after_output: Annotated[
+        bool,
+        typer.Option(
+            "--resume-after-output", help="Where committed offsets are lost, go on after the last published record."
+        ),
+    ] = False,
+    publish_anew: Annotated[
+        bool,
+        typer.Option(
+            "--publish-anew", help="Where committed offsets are lost, publish everything again from the log's start."
+        ),
+    ] = False,
+    require_warm_start: Annotated[
+        bool, typer.Option("--require-warm-start", help="Do not start without the model of ML_MODEL_PATH.")
+    ] = False,
 ) -> None:
-    """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment."""
+    """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment.
+
+    The options of recovery act on each partition that is in their situation, and on no other.
+    """
     with one_sentence():
         loaded = settings.load()
         skips = [parse_skip(text) for text in skip or ()]
+        permissions = Permissions(adopt_state, rebuild, resume_after_output, publish_anew, require_warm_start)
+        if resume_after_output and publish_anew:
+            raise SettingsError("--resume-after-output and --publish-anew exclude each other; expected one of them")
         if workers > 1:
             from consumer.supervisor import run_workers  # noqa: PLC0415 -- only where it is needed
 
-            arguments = ["--stop-at-end"] if stop_at_end else []
+            arguments = [*(["--stop-at-end"] if stop_at_end else []), *permissions.arguments()]
             arguments += [word for text in skip or () for word in ("--skip", text)]
             code = run_workers(
                 workers,
@@ -91,7 +126,7 @@ def run(
 
         log = logs.configure()
         try:
-            run_worker(loaded, os.environ, log, stop_at_end=stop_at_end, skips=skips)
+            run_worker(loaded, os.environ, log, stop_at_end=stop_at_end, skips=skips, permissions=permissions)
         except StopError as error:
             log.error("stopped_by_error", kind=type(error).__name__, reason=str(error), exit_code=error.exit_code)  # noqa: TRY400 -- one sentence, no traceback
             raise

@@ -213,9 +213,21 @@ METRICS: Final = (
     Metric(
         "restores",
         "counter",
-        "Partitions restored, by rung of the recovery ladder.",
-        "unusable_checkpoint or replay_from_first: a checkpoint was damaged or lost; see the log.",
+        "Partitions restored, by rung of the recovery ladder, and rungs that failed.",
+        "Anything but fresh, empty and checkpoint: see the table in docs/operations.md and the log.",
         ("outcome",),
+    ),
+    Metric(
+        "gaps_accepted",
+        "counter",
+        "Times that a partition went on above records that retention had removed (ON_GAP=accept).",
+        "Any: predictions are missing or rest on less than the whole log; raise the input's retention.",
+    ),
+    Metric(
+        "gap_records",
+        "counter",
+        "Offsets that accepted gaps have passed over.",
+        "See gaps_accepted.",
     ),
     Metric(
         "clients_rebuilt",
@@ -310,5 +322,8 @@ _VOCABULARIES: Final[dict[str, tuple[str, ...]]] = {
     "phase_seconds": ("poll", "process", "commit", "restore", "snapshot"),
     "transactions": ("committed", "aborted", "rebuilt"),
     "rebalances": ("gained", "revoked", "lost"),
-    "restores": ("fresh", "empty", "checkpoint", "unusable_checkpoint", "replay_from_first"),
+    "restores": (
+        *("fresh", "empty", "checkpoint", "older_checkpoint", "replay_from_first"),
+        *("unusable_checkpoint", "rebuilt", "replay_differs", "adopted", "resumed", "published_anew"),
+    ),
 }

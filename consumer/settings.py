@@ -79,9 +79,9 @@ class Settings(BaseSettings):
     checkpoint_signing_key: SecretStr | None = Field(
         default=None, description="Signs checkpoints; with it, those not signed by it are refused."
     )
-    model: str = Field(default="linear", description="linear.")
+    model: str = Field(default="guarded", description="guarded, linear, or module:function of your own.")
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
-    ml_model_path: str | None = Field(default=None, description="Not supported yet: refused by run.")
+    ml_model_path: str | None = Field(default=None, description="A pickled pipeline that new models begin with.")
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
     transaction_max_records: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per transaction.")
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
@@ -97,7 +97,9 @@ class Settings(BaseSettings):
     max_replay_records: int = Field(
         default=5_000_000, ge=1, le=10**15, description="Stop before a replay would be longer."
     )
-    on_gap: GapPolicy = Field(default=GapPolicy.STOP, description="stop; accept is not supported yet: refused by run.")
+    on_gap: GapPolicy = Field(
+        default=GapPolicy.STOP, description="stop or accept, where retention has removed records that are needed."
+    )
     shutdown_seconds: float = Field(
         default=20, gt=0, le=86_400, allow_inf_nan=False, description="Longest time that a stop may take."
     )
@@ -137,20 +139,16 @@ def load() -> Settings:
         raise SettingsError("; ".join(problems)) from None
 
 
-def refuse_unsupported(settings: Settings) -> None:
-    """Refuse what is in the contract but not built yet, rather than ignore it.
+def check_for_run(settings: Settings) -> None:
+    """Refuse settings that no worker can run with, before anything starts.
 
     Raises:
-        SettingsError: such a setting is set.
+        SettingsError: there is one.
     """
     if settings.kafka_bootstrap_servers is None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
-    if settings.model != "linear":
-        raise SettingsError(f"MODEL={settings.model!r} is not supported by this version; expected linear")
-    if settings.ml_model_path is not None:
-        raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
-    if settings.on_gap is not GapPolicy.STOP:
-        raise SettingsError("ON_GAP=accept is not supported by this version; expected stop")
+    if settings.model not in {"guarded", "linear"} and ":" not in settings.model:
+        raise SettingsError(f"MODEL={settings.model!r}: expected guarded, linear, or module:function for your own")
     settings.checkpoint_directory()
 
 

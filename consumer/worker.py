@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from consumer.assigned import Phase
 from consumer.assignment import Assignment
-from consumer.broker import EndOfPartition, Position
+from consumer.broker import Notice, OutOfRange, Position
+from consumer.checkpoint.reader import CheckpointReader
 from consumer.checkpoint.writer import CheckpointWriter
 from consumer.checkpointing import Checkpointing
 from consumer.end_of_input import EndOfInput
@@ -30,6 +31,9 @@ from consumer.errors import (
     StateError,
 )
 from consumer.learning.task import Outcome, PartitionTask, Tally
+from consumer.permissions import NONE_GIVEN, Permissions
+from consumer.recovery import Recovery
+from consumer.settings import GapPolicy
 from consumer.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -75,6 +79,7 @@ class Worker:
         partitions: how many the input topic has.
         stop_at_end: leave once the group has committed up to where the input ended at the start.
         skips: ranges of records that the operator wants passed over.
+        permissions: what the operator allows in recovery.
         clock: monotonic, in seconds.
     """
 
@@ -94,6 +99,7 @@ class Worker:
         partitions: int,
         stop_at_end: bool = False,
         skips: Sequence[SkipRange] = (),
+        permissions: Permissions = NONE_GIVEN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
@@ -101,17 +107,25 @@ class Worker:
         self._learning = learning
         self._model_kind = model_kind
         self._skips = skips
+        self._permissions = permissions
         self._settings = settings
         self._health = health
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._recovery = Recovery(
+            identity=identity,
+            reader=CheckpointReader(store, identity, admitted=admitted, key=settings.signing_key()),
+            new_task=self._new_task,
+            topics={Outcome.PREDICTION: settings.output_topic, Outcome.DEAD_LETTER: settings.dead_letter_topic},
+            permissions=permissions,
+            accepts_gaps=settings.on_gap is GapPolicy.ACCEPT,
+            metrics=metrics,
+            log=log,
+        )
         self._assignment = Assignment(
             identity=identity,
-            store=store,
-            admitted=admitted,
-            key=settings.signing_key(),
-            new_task=self._new_task,
+            recovery=self._recovery,
             keep=settings.checkpoint_keep,
             clock=clock,
             metrics=metrics,
@@ -172,7 +186,9 @@ class Worker:
                 self._log.info("retry", reason=str(error))
 
     def _has_reached_end(self) -> bool:
-        return self._end is not None and self._end.is_reached(self._connection, self._assignment, self._partitions)
+        if self._end is None or (self._permissions != NONE_GIVEN and not self._assignment.is_settled):
+            return False  # told to adopt or to rebuild, it does so even where no record is left to read
+        return self._end.is_reached(self._connection, self._assignment, self._partitions)
 
     def abandon(self) -> None:
         """Throw the clients away, committing nothing: the next start finds what was committed."""
@@ -223,7 +239,7 @@ class Worker:
             return _POLL_SECONDS
         return max(0.0, min(_POLL_SECONDS, self._settings.commit_interval_ms / 1000 - self._transaction.age))
 
-    def _process(self, polled: Sequence[Record | EndOfPartition]) -> None:
+    def _process(self, polled: Sequence[Record | Notice]) -> None:
         running = self._assignment.running()
         transaction = self._transaction
         try:
@@ -236,8 +252,8 @@ class Worker:
                     continue  # fetched before its partition was restored
                 if assigned.phase is _REPLAYING and not self._replay(assigned, item, running):
                     continue
-                if isinstance(item, EndOfPartition):
-                    task.skip_to(item.offset)  # markers and aborted records take offsets too
+                if isinstance(item, Notice):
+                    self._heed(assigned, item, running)
                     continue
                 output = self._apply(task, item) if self._skips else task.process(item)
                 if output is not None and output.outcome is _DEAD_LETTER:
@@ -277,29 +293,41 @@ class Worker:
                 f"raise MAX_INVALID_RATIO, or pass over a range with `run --skip {record.partition}:FROM-TO`"
             )
 
-    def _replay(self, assigned: Assigned, item: Record | EndOfPartition, running: dict[int, Assigned]) -> bool:
-        """Learn again what lies below the committed offset; tell whether `item` is still to be processed live."""
-        task = assigned.state
-        is_beyond = item.offset >= assigned.committed_offset
+    def _replay(self, assigned: Assigned, item: Record | Notice, running: dict[int, Assigned]) -> bool:
+        """Learn again what lies below the goal; tell whether `item` is still to be processed live."""
+        task, goal = assigned.state, assigned.destination
+        is_beyond = item.offset >= goal.offset
+        if isinstance(item, OutOfRange):
+            return True
         if not is_beyond:
-            if isinstance(item, EndOfPartition):
+            if isinstance(item, Notice):
                 raise LogGapError(
                     f"partition {item.partition} ends at offset {item.offset}, below the committed offset "
-                    f"{assigned.committed_offset}: the log has lost records, as after an unclean leader election"
+                    f"{goal.offset}: the log has lost records, as after an unclean leader election"
                 )
-            self._apply(task, item)  # what it would publish was published and committed before
-        if not is_beyond and task.next_offset < assigned.committed_offset:
+            goal.note(item, self._apply(task, item))  # what it would publish was published and committed before
+        if not is_beyond and task.next_offset < goal.offset:
             return False
         self._publish_tally(assigned)
+        if not self._recovery.has_arrived(assigned, self._connection):
+            del running[item.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
+            return False
+        return is_beyond
+
+    def _heed(self, assigned: Assigned, notice: Notice, running: dict[int, Assigned]) -> None:
+        """Follow what the client says of the log: it ends here for now, or the next record is not there any more."""
+        if not isinstance(notice, OutOfRange):
+            assigned.state.skip_to(notice.offset)  # markers and aborted records take offsets too
+            return
+        del running[notice.partition]  # it goes on from elsewhere
+        self._publish_tally(assigned)
         try:
-            is_live = self._assignment.has_replayed(assigned, self._connection)
+            if assigned.phase is Phase.LIVE:
+                self._commit()  # what was done below the gap, before its offset jumps
+            self._recovery.out_of_range(assigned, self._connection)
         except RetryError as error:
             # Not retried from here: the rest of the batch has been fetched and would never come again.
             raise RebuildError(str(error)) from error
-        if not is_live:
-            del running[item.partition]  # a lower rung began, and what was fetched is not its next record
-            return False
-        return is_beyond
 
     def _restore(self) -> None:
         started = self._clock()
@@ -309,7 +337,7 @@ class Worker:
             for assigned in self._assignment.running().values():
                 assigned.state.partitions = self._partitions
         self._assignment.restore_gained(self._connection)
-        self._assignment.start_fresh(self._connection)
+        self._assignment.start_committed(self._connection)
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
 
     def _commit(self) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -15,6 +16,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from consumer.learning.fingerprint import fingerprint
+from consumer.metrics import PREFIX
 from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
@@ -22,7 +24,7 @@ from tests.kafka import create_topics, read_all, unique, wait_until
 from tests.oracle import PartitionOracle, Published, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from confluent_kafka import Message
@@ -79,6 +81,14 @@ class WorkerProcess:
         """Return its log lines, only those of one event if `name` is given."""
         lines = (_json(line) for line in self.log.read_bytes()[self._from :].splitlines())
         return [line for line in lines if line and (name is None or line.get("event") == name)]
+
+    def metrics(self) -> dict[str, float]:
+        """Scrape its /metrics: values by name and labels, as they stand there, without the prefix."""
+        (serving,) = wait_until(lambda: self.events("serving"), 30, "the worker to serve")
+        with urllib.request.urlopen(f"http://127.0.0.1:{serving['port']}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith(PREFIX))
+        return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
 
     def wait(self, seconds: float = 60) -> int:
         """Wait for its end and return the exit code."""
@@ -166,9 +176,11 @@ class Stage:
         log = self.directory / f"{instance}.log"
         return WorkerProcess(self.environment(instance, **settings), log, *arguments, root=self.root)
 
-    def run_to_end(self, instance: str = "worker-0", seconds: float = 120, /, **settings: str) -> WorkerProcess:
+    def run_to_end(
+        self, instance: str = "worker-0", seconds: float = 120, /, *, flags: Sequence[str] = (), **settings: str
+    ) -> WorkerProcess:
         """Run a worker until it has done what is there, and check that it ended well."""
-        worker = self.worker(instance, "--stop-at-end", **settings)
+        worker = self.worker(instance, "--stop-at-end", *flags, **settings)
         code = worker.wait(seconds)
         if code != 0:
             raise AssertionError(f"the worker ended with {code}: {worker.log.read_text()[-3000:]}")
@@ -203,11 +215,27 @@ class Stage:
             f"the group to reach {ends}",
         )
 
+    def inputs(self, *, seconds: float = 120) -> dict[int, list[Message]]:
+        """Read the input back from the broker."""
+        return read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
+
     def truth(
-        self, learning: LearningSettings, *, seconds: float = 120, skipped: Collection[tuple[int, int]] = ()
+        self,
+        learning: LearningSettings,
+        *,
+        seconds: float = 120,
+        records: Mapping[int, list[Message]] | None = None,
+        skipped: Collection[tuple[int, int]] = (),
     ) -> Truth:
-        """Feed the input, read back from the broker, to the independent loop; but for skipped (partition, offset)."""
-        records = read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
+        """Feed the input, read back from the broker unless `records` has it, to the independent loop.
+
+        Args:
+            learning: the settings that predictions depend on.
+            seconds: how long reading back may take.
+            records: what the input held.
+            skipped: (partition, offset) of records that are passed over.
+        """
+        records = self.inputs(seconds=seconds) if records is None else records
         model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
         published: dict[int, list[Published]] = {}
         counts: Counter[str] = Counter()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from river import compose, linear_model, preprocessing
 
-from consumer.checkpoint.model_file import is_regressor
 from consumer.errors import SettingsError, StateError
+from consumer.learning.regressor import is_regressor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,9 @@ def learned(entry: object) -> Learned:
     if isinstance(entry, tuple) and len(entry) == 2:  # noqa: PLR2004 -- a pair
         pipeline, events_learned = entry
     elif isinstance(entry, dict):
-        pipeline, events_learned = entry.get("pipeline"), entry.get("events_learned")
+        share = entry.get("share")  # of a guarded model: its pipeline, and what bounds it
+        pipeline = share[0] if isinstance(share, tuple) and share else None
+        events_learned = entry.get("events_learned")
     if not is_regressor(pipeline) or not isinstance(events_learned, int):
         raise StateError("expected a regressor and how many events it learned from in the checkpoint; found neither")
     return Learned(pipeline, events_learned)

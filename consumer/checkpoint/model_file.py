@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from consumer.checkpoint.unpickling import Admitted, UnsafePickleError, is_rust_panic, safe_loads
 from consumer.errors import ModelError
+from consumer.learning.regressor import is_regressor
 
 if TYPE_CHECKING:
     from consumer.learning.features import Features
@@ -99,11 +100,6 @@ def read_warm_start(path: str | os.PathLike[str], admitted: Admitted | None = No
             f"{path}: expected a model with a finite prediction for {', '.join(_A_SALE)}; {problem}: train it on these"
         )
     return WarmStart(data, hashlib.sha256(data).hexdigest(), admitted)
-
-
-def is_regressor(candidate: object) -> bool:
-    """Tell whether something has River's two verbs."""
-    return all(callable(getattr(candidate, verb, None)) for verb in ("predict_one", "learn_one"))
 
 
 def _problem(model: Regressor) -> str | None:

@@ -33,6 +33,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         first_offset: the first offset ever learned from.
         records_applied: records applied from there up to the committed offset.
         chain: the chained digest over them, hexadecimal.
+        adopted_offset: where `--adopt-state` took over another meaning's state, whose checkpoint there is the lowest
+            rung ever since: nothing below it leads to this state. None where that never happened.
     """
 
     checkpoint_offset: int | None = msgspec.field(name="o")
@@ -43,6 +45,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     first_offset: int = msgspec.field(name="s")
     records_applied: int = msgspec.field(name="n")
     chain: str = msgspec.field(name="c")
+    adopted_offset: int | None = msgspec.field(name="a", default=None)
     format: int = msgspec.field(name="v", default=REFERENCE_FORMAT)
 
     def encode(self) -> str:
@@ -86,6 +89,10 @@ def _check(reference: Reference) -> None:
         and 0 <= reference.records_applied <= _MAX_OFFSET
         and (
             reference.checkpoint_offset is None or reference.first_offset <= reference.checkpoint_offset <= _MAX_OFFSET
+        )
+        and (
+            reference.adopted_offset is None
+            or reference.first_offset <= reference.adopted_offset <= (reference.checkpoint_offset or -1)
         )
     )
     if not sound:

@@ -50,10 +50,11 @@ class Written(NamedTuple):
 
 
 class _Prune(NamedTuple):
-    """The checkpoints of a partition below an offset are superseded."""
+    """The checkpoints of a partition below an offset are superseded, but for those at `kept`."""
 
     partition: int
     below: int
+    kept: int | None
 
 
 class CheckpointWriter:
@@ -83,9 +84,12 @@ class CheckpointWriter:
         """Queue a snapshot; its result comes out of `finished`."""
         self._todo.put(snapshot)
 
-    def prune(self, partition: int, below: int) -> None:
-        """Queue the removal of a partition's checkpoints below an offset; failing to remove one costs only space."""
-        self._todo.put(_Prune(partition, below))
+    def prune(self, partition: int, below: int, kept: int | None = None) -> None:
+        """Queue the removal of a partition's checkpoints below an offset, but for those that stand at `kept`.
+
+        Failing to remove one costs only space.
+        """
+        self._todo.put(_Prune(partition, below, kept))
 
     def finished(self, wait_seconds: float = 0.0) -> Written | None:
         """Return the next result, or None if there is none within `wait_seconds`."""
@@ -112,7 +116,7 @@ class CheckpointWriter:
         with contextlib.suppress(Exception):
             names = self._store.names(self._identity.group, self._identity.topic, todo.partition)
         for name in names:
-            if name.offset < todo.below:
+            if name.offset < todo.below and name.offset != todo.kept:
                 with contextlib.suppress(Exception):
                     self._store.delete(name)
 

@@ -115,7 +115,6 @@ class KafkaBroker:
                 consumer_config=self.consumer_config(),
                 producer_config=self.producer_config(),
                 input_topic=self._names.input,
-                output_topic=self._names.output,
                 is_transactional=self._is_transactional,
                 listener=listener,
                 log=self._log,

@@ -32,6 +32,7 @@ class LearningSettings(NamedTuple):
     """The settings that a prediction depends on.
 
     Attributes:
+        warm_start: digest of the model that new models begin with (`ML_MODEL_PATH`), None where there is none.
         max_output_bytes: size above which a record is `too_large` (see `consumer.learning.size`).
     """
 
@@ -41,6 +42,7 @@ class LearningSettings(NamedTuple):
     invalid_window_records: int
     limits: Limits
     max_output_bytes: int = MAX_OUTPUT_BYTES
+    warm_start: str | None = None
 
 
 class Fingerprint(NamedTuple):
@@ -70,6 +72,7 @@ def fingerprint(settings: LearningSettings, parameters: Mapping[str, Any]) -> Fi
     parts = {
         "MODEL": settings.model,
         **parameters,
+        "ML_MODEL_PATH": settings.warm_start,
         "features": list(FEATURE_NAMES),
         "MODEL_SCOPE": settings.scope.value,
         "SEEN_IDS": settings.seen_ids,

@@ -91,13 +91,14 @@ class Identities:
         return b"".join(chain.from_iterable(self._contents.items()))
 
     def restore(self, state: bytes) -> None:
-        """Take over a state that `snapshot` returned.
+        """Take over a state that `snapshot` returned; of a larger window, the newest entries.
 
         Raises:
             ValueError: it is not of whole entries.
         """
         if len(state) % _ENTRY_BYTES:
             raise ValueError(f"expected identities of {_ENTRY_BYTES} bytes each; found {len(state)} bytes")
+        state = state[-self._limit * _ENTRY_BYTES :]
         self._contents = OrderedDict(
             (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + _ENTRY_BYTES])
             for start in range(0, len(state), _ENTRY_BYTES)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consumer.learning.features import Features
+    from consumer.learning.health import Place
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event, StockTransaction
 
@@ -36,17 +37,22 @@ class RegressorModel:
 
     Where no level is known it predicts all the same, and learns nothing.
 
+    Args:
+        regressor: the River model itself; from now on it is read only through `state`.
+        events_learned: how many events it has learned from.
+        infinite_on_purpose: where its kind holds infinite numbers that break nothing.
+
     Attributes:
-        pipeline: the River model itself, up to date only in what `state` returns.
         events_learned: how many events it has learned from.
     """
 
-    __slots__ = ("_flush", "_run", "events_learned", "pipeline")
+    __slots__ = ("_flush", "_run", "events_learned")
 
-    def __init__(self, pipeline: Regressor, events_learned: int = 0) -> None:
-        self.pipeline = pipeline
+    def __init__(
+        self, regressor: Regressor, events_learned: int = 0, infinite_on_purpose: frozenset[Place] = frozenset()
+    ) -> None:
         self.events_learned = events_learned
-        self._run, self._flush = prequential_step(pipeline)
+        self._run, self._flush = prequential_step(regressor, infinite_on_purpose)
 
     def step(self, event: Event, posting: Posting) -> float:
         """Predict the level from the base features, then learn it where it is known."""
@@ -59,9 +65,8 @@ class RegressorModel:
         return predicted
 
     def state(self) -> tuple[Regressor, int]:
-        """Return (pipeline, events learned)."""
-        self._flush()
-        return self.pipeline, self.events_learned
+        """Return (regressor, events learned)."""
+        return self._flush(), self.events_learned
 
 
 class RegressorKind:
@@ -70,23 +75,30 @@ class RegressorKind:
     Args:
         factory: builds a regressor that has learned nothing yet, or what a warm start brings.
         parameters: what tells one configuration from another, in plain types.
+        infinite_on_purpose: where its regressors hold infinite numbers that break nothing.
     """
 
-    def __init__(self, factory: Callable[[], Regressor], parameters: Mapping[str, Any]) -> None:
-        self._factory = factory
+    def __init__(
+        self,
+        factory: Callable[[], Regressor],
+        parameters: Mapping[str, Any],
+        infinite_on_purpose: frozenset[Place] = frozenset(),
+    ) -> None:
+        self.factory = factory
         self.parameters = parameters
+        self.infinite_on_purpose = infinite_on_purpose
 
     def new(self) -> RegressorModel:
         """Return a model of a new regressor."""
-        return RegressorModel(self._factory())
+        return RegressorModel(self.factory(), 0, self.infinite_on_purpose)
 
     def restored(self, state: Any) -> RegressorModel:  # noqa: ANN401 -- checked here
         """Return the model of a state."""
         if not _is_state(state):
             raise ValueError("expected a regressor and how many events it has learned from")
-        pipeline, events_learned = state
+        regressor, events_learned = state
         try:
-            return RegressorModel(pipeline, events_learned)
+            return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
         except Exception as error:
             # Its parts are looked into for the straight-line step, and a file may have left some of them out.
             raise ValueError(f"expected a whole regressor; looking into it raised {type(error).__name__}") from error
@@ -96,11 +108,12 @@ def _is_state(state: object) -> bool:
     return (
         isinstance(state, tuple)
         and len(state) == 2  # noqa: PLR2004 -- a pair
-        and _is_regressor(state[0])
+        and is_regressor(state[0])
         and type(state[1]) is int
         and state[1] >= 0
     )
 
 
-def _is_regressor(candidate: object) -> bool:
+def is_regressor(candidate: object) -> bool:
+    """Tell whether an object has River's two verbs."""
     return callable(getattr(candidate, "predict_one", None)) and callable(getattr(candidate, "learn_one", None))

@@ -700,7 +700,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> MemoryLog:
         }
     )
     monkeypatch.setattr(log, "KafkaLog", lambda *_: made)
-    monkeypatch.setattr(terminal.output, "width", 300)
+    monkeypatch.setattr(terminal.output, "_width", 300)  # the property would stay set
     monkeypatch.setattr(command, "_now_ms", lambda: NOW_MS + 60_000)
     return made
 

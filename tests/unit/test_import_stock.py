@@ -384,7 +384,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[ShopEvent]:
         return SendReport({"event": len(taken)}, 0.1, interrupted=False)
 
     monkeypatch.setattr(progress, "send_with_progress", send)
-    monkeypatch.setattr(terminal.output, "width", 250)
+    monkeypatch.setattr(terminal.output, "_width", 250)  # the property would stay set
     return taken
 
 

@@ -179,9 +179,13 @@ def test_the_schema_never_refuses_what_the_decoder_takes(value: bytes) -> None:
     """A till that checks before it sends is never kept from sending a valid event, however strangely it is written."""
     try:
         decode(value, -1, Limits())
-    except InvalidEvent:
+        document = document_of(value)
+    except (
+        InvalidEvent,
+        ValueError,
+    ):  # NaN in an unknown field: ignored, and no JSON for a schema
         return
-    errors = [error.message for error in TRANSACTION.iter_errors(document_of(value))]
+    errors = [error.message for error in TRANSACTION.iter_errors(document)]
     assert errors == []
 
 

@@ -14,7 +14,6 @@ from consumer.errors import (
     AbortError,
     BrokerError,
     FencedError,
-    LogGapError,
     RebuildError,
     RecoverableError,
     RetryError,
@@ -232,8 +231,6 @@ def nowhere(caplog: pytest.LogCaptureFixture) -> Iterator[KafkaConnection]:
     [
         (KafkaError._FATAL, FencedError),
         (KafkaError.FENCED_INSTANCE_ID, FencedError),
-        (KafkaError._AUTO_OFFSET_RESET, LogGapError),
-        (KafkaError.OFFSET_OUT_OF_RANGE, LogGapError),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, RebuildError),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, BrokerError),
     ],

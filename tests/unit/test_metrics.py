@@ -15,6 +15,7 @@ import consumer
 from consumer import metrics as metrics_module
 from consumer.learning.task import Tally
 from consumer.metrics import METRICS, PREFIX, Metric, Metrics
+from consumer.recovery import FAILURE_EVENTS, RUNG_EVENTS
 from schemas.dead_letter import Reason
 from schemas.routing import Misrouting
 
@@ -114,6 +115,7 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
     """A label's value that the code publishes is one that exists from the start, and the other way round."""
     used = {(name, label) for verb, name, label in published() if verb == "count" and label is not None}
     used |= {("restores", outcome) for verb, outcome, _ in published() if verb == "restored"}
+    used |= {("restores", outcome) for outcome in (*RUNG_EVENTS, *FAILURE_EVENTS)}
     used |= {("dead_letters", reason.value) for reason in Reason}
     used |= {("misrouted_items", wrong.value) for wrong in Misrouting}
     known = {(name, value) for name, values in metrics_module._VOCABULARIES.items() for value in values}
@@ -131,7 +133,13 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
         ("misrouted_items", "reason", {"no_key", "other_key", "other_partition"}),
         ("transactions", "outcome", {"committed", "aborted", "rebuilt"}),
         ("rebalances", "event", {"gained", "revoked", "lost"}),
-        ("restores", "outcome", {"fresh", "empty", "checkpoint", "unusable_checkpoint", "replay_from_first"}),
+        (
+            *("restores", "outcome"),
+            {
+                *("fresh", "empty", "checkpoint", "older_checkpoint", "replay_from_first", "unusable_checkpoint"),
+                *("rebuilt", "replay_differs", "adopted", "resumed", "published_anew"),
+            },
+        ),
         ("phase_seconds", "phase", {"poll", "process", "commit", "restore", "snapshot"}),
         ("dead_letters", "reason", {reason.value for reason in Reason}),
     ],

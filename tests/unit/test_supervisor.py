@@ -181,7 +181,7 @@ def test_workers_with_a_bad_setting(
     environment: Callable[..., dict[str, str]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Real workers end with the documented code and their one sentence."""
-    code = run_workers(2, [], environment(MODEL="guarded"), instance_id="till", metrics_port=0)
+    code = run_workers(2, [], environment(MODEL="forest"), instance_id="till", metrics_port=0)
     assert code == ExitCode.USAGE
     captured = capfd.readouterr()
     assert "smart-inventory: KAFKA_BOOTSTRAP_SERVERS is not set" in captured.err

@@ -1,0 +1,112 @@
+"""The `guarded` model: the ledger's arithmetic, and a learned correction where that has earned its place."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any, Final
+
+from consumer.learning.gate import Gate
+from consumer.learning.share import Share, bounded
+from schemas.transaction import KNOWN_TYPES, MILLION
+
+if TYPE_CHECKING:
+    from consumer.learning.ledger import Posting
+    from schemas.transaction import Event
+
+OTHER_TYPE: Final = "other"
+"""What all types unknown to the contract count as; no known one has this name."""
+
+MAGNITUDES: Final = tuple(10**digits * MILLION for digits in range(1, 7))
+"""A quantity's orders of magnitude, in millionths: below 10 units, below 100, ... A carton vouches for no tanker."""
+
+GateKey = tuple[str, str, int]
+"""Store, effective type, order of magnitude of the quantity."""
+
+
+class GuardedModel:
+    """Level before + quantity + correction, for the events of one scope.
+
+    The correction is what the books miss (unrecorded sales, short receipts, shrink): a share of the quantity, learned
+    from the discrepancies of observed levels, at most a quarter. It is used only where it has earned it, for events of
+    the same store, effective type and order of magnitude; elsewhere the prediction is the ledger's, bit for bit.
+
+    Attributes:
+        events_learned: how many events it has learned from: those with an observed level, a known level before and a
+            quantity, that are not late.
+    """
+
+    __slots__ = ("_gates", "_share", "events_learned")
+
+    def __init__(self, pipeline: Any = None, *, state: dict[str, Any] | None = None) -> None:  # noqa: ANN401 -- of River
+        """Begin anew, with a copy of the pipeline of a `guarded` model, or where `state` was.
+
+        Raises:
+            ValueError: the pipeline is none of a `guarded` model.
+        """
+        self.events_learned: int
+        self._gates: dict[GateKey, Gate]
+        if state is None:
+            self.events_learned, self._gates = 0, {}
+            self._share = Share(pipeline)
+        else:
+            self.events_learned = state["events_learned"]
+            self._gates = {key: Gate(*numbers) for key, numbers in state["gates"].items()}
+            self._share = Share(state=state["share"])
+
+    @property
+    def pipeline(self) -> Any:  # noqa: ANN401 -- a River pipeline
+        """The River pipeline that estimates the share, up to date."""
+        return self._share.snapshot()[0]
+
+    def step(self, event: Event, posting: Posting) -> float | None:
+        """Return the level in units to be expected right after `event`, then learn from it.
+
+        None where the level before is unknown. A late event changes nothing on the shelf (the later observation
+        contains it already), so the ledger's present level is what is expected after it, too.
+        """
+        before = posting.before
+        if before is None:
+            return None
+        if posting.is_late:
+            return before / MILLION
+        quantity = event.quantity_millionths
+        expected = before + quantity
+        predicted = expected / MILLION
+        if not quantity:  # of which there is no share
+            return predicted
+
+        kind = event.transaction_type
+        if kind is None:
+            kind = "sale" if quantity < 0 else "receipt"
+        elif kind not in KNOWN_TYPES:
+            kind = OTHER_TYPE
+        size = abs(quantity)
+        key = event.store_id, kind, bisect_right(MAGNITUDES, size)
+        gate = self._gates.get(key)
+        is_open = gate is not None and gate.is_open
+
+        observed = event.level_millionths
+        if observed is None:
+            return predicted + self._share.expect(event) * (size / MILLION) if is_open else predicted
+        missing = bounded((observed - expected) / size)
+        share = self._share.expect_and_learn(event, kind, missing)
+        if is_open:
+            predicted += share * (size / MILLION)
+        if gate is None:
+            gate = self._gates[key] = Gate()
+        gate.vote(missing, share)
+        self.events_learned += 1
+        return predicted
+
+    def state(self) -> dict[str, Any]:
+        """Return the state: the live River pipeline, and plain types. Pickle it at once."""
+        return {
+            "events_learned": self.events_learned,
+            "share": self._share.snapshot(),
+            "gates": {key: gate.snapshot() for key, gate in self._gates.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> GuardedModel:
+        """Return the model that `state` saw; the pipeline in it becomes its own."""
+        return cls(state=state)
