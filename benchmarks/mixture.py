@@ -38,7 +38,7 @@ def mixed(kinds: Sequence[Kind], *, good: int, rounds: int, seed: int) -> Iterat
     """Yield `good` events of the shop, and evenly among them each kind as often as there are rounds."""
     rng = random.Random(seed)
     todo = [kind for _ in range(rounds) for kind in rng.sample(kinds, len(kinds))]
-    every = (good - _LEAD) / len(todo)
+    every = (good - _LEAD) / max(1, len(todo))
     done = 0
     for number, event in enumerate(shop(good, seed=seed)):
         yield event

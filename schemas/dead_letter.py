@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, bytes | None]]
 
+UNREADABLE_HEADERS: Final[Headers] = [("unreadable-headers", None)]
+"""In place of the headers of a record one of whose names is no UTF-8: the Kafka client reads none of them then."""
+
 
 class Reason(StrEnum):
     """Why an event was refused. The first rule that it breaks counts, in the order of this list.

@@ -151,8 +151,8 @@ def _judge(changes: dict[str, str]) -> tuple[str, str | None]:
     """Return the verdict, and what is wrong with it."""
     must = {name: _RULES[name].takes(text) for name, text in changes.items() if name in _RULES and text}
     refused = [name for name, takes in must.items() if takes is False]
-    others = {name: text for name, text in os.environ.items() if name not in _RULES}
-    with patch.dict(os.environ, {**others, "CHECKPOINT_SIGNING_KEY": _SECRET, **changes}, clear=True):
+    # A dictionary in its place: changing the process's own environment would race with whatever thread reads it.
+    with patch.object(os, "environ", {"CHECKPOINT_SIGNING_KEY": _SECRET, **changes}):
         try:
             settings = load()
         except SettingsError as error:

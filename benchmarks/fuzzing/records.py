@@ -15,12 +15,14 @@ from consumer.learning.model import ModelScope
 from consumer.learning.task import Outcome, PartitionTask
 from consumer.model_choice import model_kind
 from schemas.dead_letter import EXPECTED, MESSAGES
-from schemas.transaction import Limits
+from schemas.transaction import Limits, decode, parse_moment
 from tests.oracle import PartitionOracle, Published, differences
+from tests.oracle import decode as read
 
 if TYPE_CHECKING:
     from benchmarks.fuzzing.events import Mutant
     from consumer.learning.task import Output
+    from consumer.record import Record
 
 EPISODE_CASES: Final = 1_000
 _MODEL_ID: Final = "0123456789ab"
@@ -124,19 +126,48 @@ def _judge(mutant: Mutant, task: PartitionTask, oracle: PartitionOracle, verdict
     problem = None
     started = time.thread_time()
     try:
-        got = _published(record.offset, task.process(record))
+        got = published(record.offset, task.process(record))
     except Exception as error:  # noqa: BLE001 -- whatever it is: it would stop the worker
         got, problem = None, f"the core raised {type(error).__name__}: {error}"
     seconds = time.thread_time() - started
     verdicts.count(verdict, mutant.mutations, is_valid=verdict in {"prediction", "repeat"}, seconds=seconds)
     if problem is None and got != wanted:
         problem = "; ".join(differences([wanted] if wanted else [], [got] if got else []))
+    if problem is None and verdict in {"prediction", "repeat"}:
+        problem = _misread(record, oracle)
     if problem is None and seconds > SLOWEST_SECONDS:
         problem = f"the core took {seconds:.1f} s"
     return problem
 
 
-def _published(offset: int, output: Output | None) -> Published | None:
+def _misread(record: Record, oracle: PartitionOracle) -> str | None:
+    """Return which values of a valid event the core reads otherwise: not all of them show in what is published."""
+    limits = Limits(oracle.max_quantity, int(oracle.max_clock_ahead_seconds))
+    event = decode(record.value, record.timestamp_ms, limits)
+    truth = read(record.value, record.timestamp_ms, oracle.max_quantity, oracle.max_clock_ahead_seconds)
+    moment, day = parse_moment(event.occurred_at), truth.local_date
+    compared = {
+        "ids": (
+            (event.transaction_id, event.store_id, event.sku, event.line_id, event.corrects),
+            (truth.transaction_id, truth.store_id, truth.sku, truth.line_id, truth.corrects),
+        ),
+        "quantity": (
+            (event.quantity or 0.0, event.quantity_millionths),
+            (truth.quantity, truth.quantity_millionths),
+        ),
+        "type": (event.transaction_type or "", truth.transaction_type if event.transaction_type else ""),
+        "unit_cost": (event.unit_cost, truth.unit_cost),
+        "level": (event.level_millionths, truth.observed_millionths),
+        "instant": ((event.occurred_us, moment.us), (truth.instant, truth.instant)),
+        "day": ((moment.day_of_week, moment.month, moment.year), (day.weekday(), day.month, day.year)),
+    }
+    return (
+        "; ".join(f"{name} is read as {got}, is {is_}" for name, (got, is_) in compared.items() if got != is_) or None
+    )
+
+
+def published(offset: int, output: Output | None) -> Published | None:
+    """Return an output of the core in the oracle's terms."""
     if output is None:
         return None
     return Published(_KINDS[output.outcome], offset, output.key, output.value, tuple(output.headers or ()))

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from consumer.broker import Committed, EndOfPartition, OutOfRange, Tail
 from consumer.errors import FencedError, RebuildError, RetryError
 from consumer.kafka.errors import error_of, is_fenced, is_refusal, of_call, of_commit, of_transaction
+from consumer.kafka.headers import headers_of
 from consumer.record import Record
 
 if TYPE_CHECKING:
@@ -367,5 +368,5 @@ def _record_of(message: Message) -> Record:
         timestamp if kind else _NO_TIMESTAMP,
         message.key(),
         message.value(),
-        message.headers(),  # type: ignore[arg-type]  # a list of pairs on a fetched message
+        headers_of(message),
     )

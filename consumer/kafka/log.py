@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from consumer.errors import BrokerError, LogGapError, RetryError, TopicsError
 from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
+from consumer.kafka.headers import headers_of
 from consumer.record import Record
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _record(message: Message) -> Record:
         timestamp if kind else _NO_TIMESTAMP,
         message.key(),
         message.value(),
-        message.headers(),  # type: ignore[arg-type]  # a list of pairs on a fetched message
+        headers_of(message),
     )
 
 
