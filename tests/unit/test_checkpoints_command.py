@@ -44,7 +44,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.lower() in Settings.model_fields or name == "CHECKPOINT_PREVIOUS_KEY":
             monkeypatch.delenv(name)
     monkeypatch.setenv("CHECKPOINT_URL", f"file:{tmp_path / 'store'}")
-    monkeypatch.setattr(terminal.output, "width", 200)
+    monkeypatch.setattr(terminal.output, "_width", 200)  # the property would stay set
 
 
 def invoke(*command: str, **variables: str) -> Result:
@@ -449,7 +449,9 @@ def test_export_of_a_damaged_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [(trained(3), 3), {"pipeline": trained(3), "events_learned": 3, "gates": {}}], ids=["pair", "guarded"]
+    "entry",
+    [(trained(3), 3), {"share": (trained(3), (), (), 64, {}), "events_learned": 3, "gates": {}}],
+    ids=["pair", "guarded"],
 )
 def test_entries_of_every_model(entry: Any) -> None:
     """Whatever MODEL wrote the entry, its pipeline and count are found."""
@@ -458,7 +460,17 @@ def test_entries_of_every_model(entry: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [None, (), (trained(1),), (5, 5), (trained(1), "x"), {"pipeline": trained(1)}, [1, 2]]
+    "entry",
+    [
+        None,
+        (),
+        (trained(1),),
+        (5, 5),
+        (trained(1), "x"),
+        {"share": (trained(1),)},
+        {"share": (), "events_learned": 1},
+        [1, 2],
+    ],
 )
 def test_entries_of_no_model(entry: Any) -> None:
     """Anything else is said to be none."""
