@@ -197,8 +197,8 @@ class Recovery:
         adopted = "" if assigned.adopted_offset is None else f" down to the state adopted at {assigned.adopted_offset}"
         raise StateError(
             f"no rung of the recovery ladder{adopted} leads partition {assigned.partition} to offset {goal.offset} "
-            f"({reasons}): the log was changed, or the model is not deterministic. Restore the checkpoints in the "
-            f"{self._reader.where()}, or {_NEW_GROUP}"
+            f"({reasons}): the log was changed, the model is not deterministic, or a --skip that was given then is "
+            f"missing now. Restore the checkpoints in the {self._reader.where()}, or {_NEW_GROUP}"
         )
 
     def _rungs(self, assigned: Assigned, goal: Goal) -> Iterator[Rung]:

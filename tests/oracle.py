@@ -5,8 +5,8 @@ Kafka, transactions, checkpoints or speed tricks. It shares no code with the wor
 inherited from a common module would never show up as a difference. For the same reason it decodes with the standard
 library's ``json`` and learns with unmodified River, whatever the worker does instead.
 
-Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``. Not covered: warm start and `broke_model`, at which
-the oracle raises instead of guessing. Within the contract's bounds
+Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``, and any other regressor that no event breaks. Not
+covered: warm start and `broke_model`, at which the oracle raises instead of guessing. Within the contract's bounds
 ``linear`` does not get there: its gradient is clipped at 1e12, so its weights stay finite however far they run away.
 """
 
@@ -26,7 +26,7 @@ import msgspec
 from river import compose, linear_model, preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 Headers: TypeAlias = "Sequence[tuple[str, bytes | None]]"
 InputRecord: TypeAlias = "tuple[int, int, bytes | None, bytes | None, Headers]"
@@ -373,17 +373,22 @@ def _check_between_fields(event: Event) -> None:
 # --- one partition --------------------------------------------------------------------------------------------------
 
 
+def reference_pipeline() -> Any:
+    """Return a new reference pipeline."""
+    return compose.Pipeline(
+        ("scale", preprocessing.StandardScaler()),
+        ("lin_reg", linear_model.LinearRegression()),
+    )
+
+
 class LinearModel:
-    """The reference pipeline, and how many events it has learned from."""
+    """The reference pipeline, or another regressor in its place, and how many events it has learned from."""
 
     __slots__ = ("learned", "pipeline")
 
-    def __init__(self) -> None:
+    def __init__(self, regressor: Callable[[], Any] = reference_pipeline) -> None:
         self.learned = 0
-        self.pipeline = compose.Pipeline(
-            ("scale", preprocessing.StandardScaler()),
-            ("lin_reg", linear_model.LinearRegression()),
-        )
+        self.pipeline = regressor()
 
     def predict(self, features: dict[str, float]) -> float | None:
         """Return the predicted level, or None where it is no finite number."""
@@ -394,10 +399,12 @@ class LinearModel:
         """Learn the level after an event.
 
         Raises:
-            UnforeseenModelError: If a number in the model's state is no longer finite.
+            UnforeseenModelError: If a number in the reference pipeline's state is no longer finite.
         """
         self.pipeline.learn_one(features, level)
         self.learned += 1
+        if list(getattr(self.pipeline, "steps", ())) != ["scale", "lin_reg"]:
+            return
         scaler, regression = self.pipeline["scale"], self.pipeline["lin_reg"]
         state = (regression.intercept, *regression.weights.values(), *scaler.means.values(), *scaler.vars.values())
         if not all(map(math.isfinite, state)):
@@ -423,6 +430,7 @@ class PartitionOracle:
     seen_ids: int = 100_000
     max_output_bytes: int = 1_048_588 + 32 * 1024
     scope: Literal["partition", "store", "item"] = "partition"
+    regressor: Callable[[], Any] = reference_pipeline
     partitions: int | None = None
     """How many the topic has, for `misrouted`; None where that is not asked for."""
 
@@ -443,12 +451,13 @@ class PartitionOracle:
     _seen: OrderedDict[Hashable, Hashable] = field(default_factory=OrderedDict, init=False)
     _ledger: dict[tuple[str, str], tuple[int | None, int | None]] = field(default_factory=dict, init=False)
     """Of each item the level in millionths, and the instant of the last observed one; None where unknown."""
-    _models: defaultdict[Hashable, LinearModel] = field(default_factory=lambda: defaultdict(LinearModel), init=False)
+    _models: defaultdict[Hashable, LinearModel] = field(init=False)
 
     def __post_init__(self) -> None:
         absent = (set(REASONS) - set(self.messages)) | (set(FIELDS) - set(self.field_expectations))
         if absent:
             raise ValueError(f"Expected a message for each reason and field, got none for {sorted(absent)}.")
+        self._models = defaultdict(lambda: LinearModel(self.regressor))
         if self.scope not in {"partition", "store", "item"}:
             raise ValueError(f"Expected scope partition, store or item, got {self.scope!r}.")
 

@@ -21,10 +21,10 @@ from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
 from tests.kafka import create_topics, read_all, unique, wait_until
-from tests.oracle import PartitionOracle, Published, differences
+from tests.oracle import PartitionOracle, Published, differences, reference_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from confluent_kafka import Message
@@ -226,6 +226,7 @@ class Stage:
         seconds: float = 120,
         records: Mapping[int, list[Message]] | None = None,
         skipped: Collection[tuple[int, int]] = (),
+        regressor: Callable[[], Any] = reference_pipeline,
     ) -> Truth:
         """Feed the input, read back from the broker unless `records` has it, to the independent loop.
 
@@ -234,6 +235,7 @@ class Stage:
             seconds: how long reading back may take.
             records: what the input held.
             skipped: (partition, offset) of records that are passed over.
+            regressor: makes the model, where it is not the reference.
         """
         records = self.inputs(seconds=seconds) if records is None else records
         model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
@@ -253,6 +255,7 @@ class Stage:
                 seen_ids=learning.seen_ids,
                 scope=learning.scope.value,
                 partitions=self.partitions,
+                regressor=regressor,
             )
             kept = (message for message in messages if (partition, message.offset()) not in skipped)
             fed = (oracle.feed(_input(message)) for message in kept)

@@ -60,6 +60,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
             table.add_row(what, row.start, row.expected, row.seen, style="" if row.is_good else "red")
         documented += all(row.is_good for row in rows)
         total += len(rows)
+        report.counts[situation.what] = [row._asdict() for row in rows]
         compared += published
         different += unequal
     Console(width=180).print(table)

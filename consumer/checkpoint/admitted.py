@@ -7,6 +7,7 @@ called with arguments of one shape; so no constructor of River's ever runs with 
 from __future__ import annotations
 
 import collections
+import copy
 import functools
 import importlib
 import math
@@ -14,7 +15,7 @@ import random
 import statistics
 import sys
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Call(Enum):
     COPY = "one mapping that nothing else copies"
     PLAIN = "numbers only"
     DEQUE = "no argument, or no item and a length"
+    METHOD = "an object and a name"
     VECTOR = "a mapping that nothing else copies, and three more"
     ANY = "any"
 
@@ -56,11 +58,40 @@ class Grant(NamedTuple):
     is_native: bool = False
 
 
+_METHODS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    ("river.drift.page_hinkley", "PageHinkley"): frozenset({"_test_both", "_test_down", "_test_up"}),
+    ("river.feature_extraction.kernel_approx", "RBFSampler"): frozenset({"_random_weights"}),
+    ("river.preprocessing.random_projection", "GaussianRandomProjector"): frozenset({"_rand_gauss"}),
+    ("river.preprocessing.random_projection", "SparseRandomProjector"): frozenset({"_rand_weights_for_feature"}),
+    ("river.preprocessing.scale_target", "TargetMinMaxScaler"): frozenset({"_scale", "_unscale"}),
+    ("river.preprocessing.scale_target", "TargetStandardScaler"): frozenset({"_scale", "_unscale"}),
+    ("river.tree.splitter.qo_splitter", "Slot"): frozenset(
+        {"_update_estimator_multivariate", "_update_estimator_univariate"}
+    ),
+}
+"""Methods that objects of River's keep bound to themselves, which do nothing but arithmetic."""
+
+
+def _bound_method(owner: object, name: str) -> MethodType:
+    """Stand in for `getattr`, as which a bound method is pickled: those listed, and no other attribute of anything."""
+    kind = type(owner)
+    if name not in _METHODS.get((kind.__module__, kind.__qualname__), ()):
+        raise UnsafePickleError(
+            f"the pickle would take an attribute of a {kind.__name__} (builtins.getattr, as which bound methods are "
+            "pickled), which is not admitted, since it opens the way to everything: let the model keep no bound method"
+        )
+    return MethodType(vars(kind)[name], owner)
+
+
 # As values: factories of default dictionaries, and functions of a TargetTransformRegressor.
-_VALUES: Final = (bool, dict, float, int, list, set, str, tuple, math.exp, math.expm1, math.log, math.log1p, math.sqrt)
+_VALUES: Final = (
+    *(bool, dict, float, int, list, set, str, tuple, copy.deepcopy),
+    *(math.exp, math.expm1, math.log, math.log1p, math.sqrt),
+)
 
 _STANDARD: Final[Mapping[tuple[str, str], Grant]] = {
     **{(value.__module__, value.__qualname__): Grant(value) for value in _VALUES},
+    ("builtins", "getattr"): Grant(_bound_method, Call.METHOD),
     ("collections", "Counter"): Grant(collections.Counter, Call.COPY),
     ("collections", "OrderedDict"): Grant(collections.OrderedDict, Call.EMPTY),
     ("collections", "defaultdict"): Grant(collections.defaultdict, Call.ONE),
@@ -120,15 +151,13 @@ class Admitted:
     Args:
         extra_classes: what a model's factory declares: classes, and functions that the model keeps. A file may call
             them with whatever arguments it likes, so they must be harmless.
-        with_river: River's classes and the standard types are admitted; without, nothing is but `extra_classes`.
 
     Raises:
         TypeError: one of the extra classes is no class or function.
         ValueError: one of them is one of Python's built-in functions, such as getattr.
     """
 
-    def __init__(self, extra_classes: Iterable[Any] = (), *, with_river: bool = True) -> None:
-        self._with_river = with_river
+    def __init__(self, extra_classes: Iterable[Any] = ()) -> None:
         self._extra: dict[tuple[str, str], Grant] = {}
         for each in extra_classes:
             if not isinstance(each, type | FunctionType | BuiltinFunctionType):
@@ -143,22 +172,15 @@ class Admitted:
         Raises:
             UnsafePickleError: it is not admitted.
         """
-        grant = self._extra.get((module, name))
-        if grant is None and self._with_river:
-            grant = _STANDARD.get((module, name)) or _river(module, name)
+        grant = self._extra.get((module, name)) or _STANDARD.get((module, name)) or _river(module, name)
         if grant is None:
             shown = f"{module}.{name}"[:_MOST_SHOWN].encode("unicode_escape").decode()
-            admitted = "River's classes, the standard types that they name, and what the model's factory declares"
             raise UnsafePickleError(
-                f"the pickle names {shown}, which is not admitted; expected "
-                f"{admitted if self._with_river else 'plain values and no class at all'}. If it is a class of your own "
-                "model, let the model's factory declare it; otherwise do not use this file"
+                f"the pickle names {shown}, which is not admitted; expected River's classes, the standard types that "
+                "they name, and what the model's factory declares. If it is a class of your own model, let the model's "
+                "factory declare it; otherwise do not use this file"
             )
         return grant
-
-
-PLAIN: Final = Admitted(with_river=False)
-"""Nothing: numbers, texts, bytes and their lists, tuples, sets and dictionaries."""
 
 
 def _river(module: str, name: str) -> Grant | None:

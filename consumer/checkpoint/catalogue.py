@@ -11,6 +11,7 @@ from consumer.checkpoint.envelope import (
     MAX_HEADER_BYTES,
     PREFIX_BYTES,
     EnvelopeError,
+    is_signed_with,
     read_header,
     read_prefix,
     signed,
@@ -117,7 +118,7 @@ class Catalogue:
         """
         return self._verify(path, _read(path), admitted, key)
 
-    def sign(self, path: Path, admitted: Admitted, *, previous: bytes | None, key: bytes) -> None:
+    def sign(self, path: Path, admitted: Admitted, *, previous: bytes | None, key: bytes) -> bool:
         """Sign a file that may be used with another key; its content, hence its name, stays.
 
         Args:
@@ -126,15 +127,21 @@ class Catalogue:
             previous: the key that it is signed with, None where it is not signed.
             key: the key to sign it with.
 
+        Returns:
+            Whether that was needed: False for a file that is signed with `key` already.
+
         Raises:
             EnvelopeError: as for `verify`.
             UnsafePickleError: as for `verify`.
             StoreError: it cannot be read or written.
         """
         data = _read(path)
+        if is_signed_with(data, key):
+            return False
         header, _ = self._verify(path, data, admitted, previous)
         name = CheckpointName(header.group, header.topic, header.partition, header.offset, header.digest)
         self._store.write(name, signed(data, key))
+        return True
 
     def _verify(self, path: Path, data: bytes, admitted: Admitted, key: bytes | None) -> tuple[Header, dict[str, Any]]:
         header, sections = unseal(data, key)
@@ -151,17 +158,13 @@ class Catalogue:
 
 
 def describe(path: Path) -> Described:
-    """Return what a file says of itself; no more of it is read than its header.
-
-    Raises:
-        StateError: the file cannot be read.
-    """
+    """Return what a file says of itself, or why it cannot be read; a running worker may have pruned it meanwhile."""
     try:
         status = path.stat()
         with path.open("rb") as file:
             beginning = file.read(PREFIX_BYTES + MAX_HEADER_BYTES)
     except OSError as error:
-        raise StateError(f"cannot read {path}: {error.strerror or error}") from error
+        return Described(path, 0, 0.0, is_signed=False, header=None, problem=str(error.strerror or error))
     try:
         is_signed, header, problem = read_prefix(beginning).is_signed, read_header(beginning), ""
     except EnvelopeError as error:

@@ -162,8 +162,7 @@ def unseal(data: bytes, key: bytes | None = None) -> tuple[Header, dict[str, byt
             raise EnvelopeError(
                 f"expected a checkpoint signed with {_KEY}; found one that is not signed: do not use it"
             )
-        content, signature = data[:-_SIGNATURE_BYTES], data[-_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(_signature(content, key), signature):
+        if not is_signed_with(data, key):
             raise EnvelopeError(
                 f"expected a checkpoint signed with this {_KEY}; found another signature: the file was changed or cut "
                 "short, or another key signed it: set that one, or do not use the file"
@@ -173,6 +172,16 @@ def unseal(data: bytes, key: bytes | None = None) -> tuple[Header, dict[str, byt
             f"expected a checkpoint without signature, since {_KEY} is not set; found a signed one: set it"
         )
     return verify_digest(data)
+
+
+def is_signed_with(data: bytes, key: bytes) -> bool:
+    """Tell whether the last bytes of a file are the signature of all before them.
+
+    Raises:
+        EnvelopeError: it is no checkpoint, or one of another format.
+    """
+    content, signature = data[:-_SIGNATURE_BYTES], data[-_SIGNATURE_BYTES:]
+    return read_prefix(data).is_signed and hmac.compare_digest(_signature(content, key), signature)
 
 
 def signed(data: bytes, key: bytes) -> bytes:

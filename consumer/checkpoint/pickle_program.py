@@ -238,6 +238,8 @@ def _may_call(call: Call, arguments: Sequence[Any]) -> bool:  # noqa: PLR0911 --
         return all(each is None or type(each) is int for each in arguments)
     if call is Call.DEQUE:
         return tuple(arguments[:1]) in _NO_ITEMS and len(arguments) in {0, 2}
+    if call is Call.METHOD:
+        return len(arguments) == 2 and type(arguments[0]) is _Made and type(arguments[1]) is int  # noqa: PLR2004 -- a pair
     if call is Call.VECTOR:
         return len(arguments) == 4 and _is_copied_once(arguments[0])  # noqa: PLR2004 -- mapping, default, mask, copy
     return call is Call.ANY

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from consumer.checkpoint.admitted import Admitted, UnsafePickleError
 from consumer.checkpoint.pickle_program import check
-from consumer.learning.state import decode_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +64,8 @@ def decode_sections(sections: Mapping[str, bytes], admitted: Admitted) -> dict[s
     Raises:
         UnsafePickleError: the models may not be unpickled, or another section is not of its type.
     """
+    from consumer.learning.state import decode_state  # noqa: PLC0415 -- brings River, which listing files does without
+
     try:
         return decode_state(sections, lambda models: safe_loads(models, admitted))
     except UnsafePickleError as error:

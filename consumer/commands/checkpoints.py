@@ -6,10 +6,11 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 -- typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 import typer
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from consumer.errors import ExitCode, SettingsError, StateError
 
 if TYPE_CHECKING:
     from consumer.checkpoint.catalogue import Catalogue, Described
+    from consumer.checkpoint.envelope import Header
     from consumer.settings import Settings
 
 PREVIOUS_KEY: Final = "CHECKPOINT_PREVIOUS_KEY"
@@ -69,7 +71,9 @@ def show(which: Which, *, as_json: AsJson = False) -> None:
             return
         meaning = {f"meaning: {name}": value for name, value in shown.pop("meaning").items()}
         sections = {f"section: {each['name']}": f"{each['length']:,} bytes" for each in shown.pop("sections")}
-        table = Table(show_header=False)
+        table = Table(show_header=False, box=box.SIMPLE)
+        table.add_column()
+        table.add_column(overflow="fold")
         for name, value in {**shown, **meaning, **sections}.items():
             table.add_row(Text(name), Text(str(value)))
         output.print(table)
@@ -92,7 +96,11 @@ def verify(
         if as_json:
             _print_json(rows)
         else:
-            _print_table(["partition", "offset", "usable", "reason", "file"], rows)
+            whose = ["group", "topic"] if of_all_groups else []
+            _print_table([*whose, "partition", "offset", "usable", "reason"], rows)
+            for row in rows:
+                if not row["usable"]:
+                    output.print(Text(f"not usable: {row['file']}"), soft_wrap=True)
         if not all(row["usable"] for row in rows):
             raise typer.Exit(ExitCode.STATE)
 
@@ -164,18 +172,17 @@ def sign(*, of_all_groups: OfAllGroups = False) -> None:
         if key is None:
             raise SettingsError("CHECKPOINT_SIGNING_KEY is not set; expected the key to sign checkpoints with")
         paths = catalogue.paths(of_all_groups=of_all_groups)
+        admitted, previous_key = admitted_classes(loaded.model), None if previous is None else previous.encode()
+        count = 0
         for path in paths:
             try:
-                catalogue.sign(
-                    path,
-                    admitted_classes(loaded.model),
-                    previous=None if previous is None else previous.encode(),
-                    key=key,
-                )
+                count += catalogue.sign(path, admitted, previous=previous_key, key=key)
             except (EnvelopeError, UnsafePickleError, StoreError) as error:
-                hint = f" (the key to verify with is {PREVIOUS_KEY})"
-                raise StateError(f"{path}: {error}{hint}; those listed before it are signed anew") from error
-        output.print(f"{len(paths)} checkpoints signed anew", highlight=False)
+                raise StateError(
+                    f"{path}: {error} (the key to verify with is {PREVIOUS_KEY} here); {count} checkpoints before it "
+                    "are signed anew: mend that one or remove it, and say it again"
+                ) from error
+        output.print(f"{count} checkpoints signed anew, {len(paths) - count} were signed already", highlight=False)
 
 
 def _catalogue() -> tuple[Catalogue, Settings]:
@@ -187,16 +194,14 @@ def _catalogue() -> tuple[Catalogue, Settings]:
 
 def _row(found: Described) -> dict[str, Any]:
     """Return one line of the list."""
-    written = datetime.fromtimestamp(found.written, UTC).isoformat(timespec="seconds")
+    written = datetime.fromtimestamp(found.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     row: dict[str, Any] = {"file": str(found.path), "bytes": found.size, "written": written}
     if found.header is None:
         return row | {"problem": found.problem}
     header = found.header
-    return row | {
-        "group": header.group,
-        "topic": header.topic,
-        "partition": header.partition,
-        "offset": header.offset,
+    return {
+        **_place(header),
+        **row,
         "model_id": header.model_id,
         "signed": found.is_signed,
         "digest": header.digest[:_DIGEST_SHOWN],
@@ -214,22 +219,27 @@ def _judged(catalogue: Catalogue, path: Path, loaded: Settings) -> dict[str, Any
     try:
         header, _ = catalogue.verify(path, admitted_classes(loaded.model), loaded.signing_key())
     except (EnvelopeError, UnsafePickleError, StoreError) as error:
-        claimed = describe(path).header if path.exists() else None
-        partition, offset = (claimed.partition, claimed.offset) if claimed is not None else (None, None)
-        return {"partition": partition, "offset": offset, "usable": False, "reason": str(error)}
-    return {"partition": header.partition, "offset": header.offset, "usable": True, "reason": ""}
+        return _place(describe(path).header) | {"usable": False, "reason": str(error)}
+    return _place(header) | {"usable": True, "reason": ""}
+
+
+def _place(header: Header | None) -> dict[str, Any]:
+    """Return whose state a header says it is; None for each where it cannot be read."""
+    return {name: getattr(header, name, None) for name in ("group", "topic", "partition", "offset")}
 
 
 def _print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    table = Table()
+    table = Table(box=box.SIMPLE, collapse_padding=True, pad_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "), justify="right" if column in {"offset", "bytes"} else "left")
+        justify: Literal["left", "right"] = "right" if column in {"offset", "bytes"} else "left"
+        table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
     for row in rows:
-        if "problem" in row:
-            table.add_row(*[Text("?") for _ in columns[:-1]], Text(f"{row['file']}: {row['problem']}"))
-        else:
+        if "problem" not in row:
             table.add_row(*[Text(_shown(row[column])) for column in columns])
     output.print(table)
+    for row in rows:
+        if "problem" in row:
+            output.print(Text(f"cannot be read: {row['file']}: {row['problem']}"), soft_wrap=True)
 
 
 def _shown(value: object) -> str:

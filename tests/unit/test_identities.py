@@ -200,3 +200,14 @@ def test_a_restored_window_continues_as_the_original(limit: int, first: str, sec
     assert restored.snapshot() == state
     assert outcomes(restored, *second) == outcomes(original, *second)
     assert restored.snapshot() == original.snapshot()
+
+
+@given(st.integers(1, 5), st.integers(1, 5))
+def test_a_larger_window_is_cut_to_its_newest(former: int, present: int) -> None:
+    """A state adopted under a smaller `SEEN_IDS` keeps the newest identities, one under a larger all of them."""
+    original, adopted = Identities(former), Identities(present)
+    outcomes(original, *"abcdef")
+    adopted.restore(original.snapshot())
+    kept = min(former, present)
+    assert len(adopted) == kept
+    assert adopted.snapshot() == original.snapshot()[-24 * kept :]
