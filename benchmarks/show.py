@@ -18,6 +18,7 @@ DEMONSTRATIONS = {
     "bad-events": "249 kinds of bad and odd events: each answered as the contract says, the good as if without them.",
     "fuzz": "1,000,000 mutated records, 20,000 checkpoints and settings: nothing wrong taken or right refused.",
     "ladder": "Damaged and lost checkpoints, offsets and logs: each refused or recovered as documented.",
+    "guarded": "The default model where the books are right, short, incomplete and absurd; linear beside it.",
     "throughput": "The worker, exactly once, against a bare River loop in the same run.",
 }
 
