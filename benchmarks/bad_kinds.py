@@ -183,6 +183,11 @@ SIZES: Final = (
         lambda good: replace(good, value=b"{", headers=[("h", b"0" * 1_100_000)]),
     ),
     altered(
+        "not JSON, 1 MB and 60,000 empty headers",
+        Reason.TOO_LARGE,
+        lambda good: replace(good, value=b"{" + b" " * _MB, headers=[("", None)] * 60_000),
+    ),
+    altered(
         "not JSON, 1.1 MB of key",
         Reason.TOO_LARGE,
         lambda good: replace(good, value=b"{", key=b"k" * 1_100_000, partition=0),

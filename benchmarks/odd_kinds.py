@@ -139,6 +139,7 @@ GOOD: Final = (
         PREDICTION,
         lambda good: replace(good, headers=[("error.reason", b"x"), ("n", None)]),
     ),
+    altered("valid, 60,000 empty headers", PREDICTION, lambda good: replace(good, headers=[("", None)] * 60_000)),
     rewritten("valid, 1 MB", PREDICTION, spaced(1_000_000)),
     rewritten("valid, 5 MB", PREDICTION, spaced(5_000_000)),
     routed("no key", "no_key", lambda good: replace(good, key=None, partition=0)),

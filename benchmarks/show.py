@@ -15,7 +15,7 @@ DEMONSTRATIONS = {
     "bit-for-bit": "200,000 real transactions: every prediction equal to the bit to a plain River loop.",
     "kill": "kill -9 at 30 random moments: what readers see is byte-identical to an undisturbed run.",
     "rebalance": "Workers join, leave, freeze; the broker freezes: byte-identical.",
-    "bad-events": "247 kinds of bad and odd events: each answered as the contract says, the good as if without them.",
+    "bad-events": "249 kinds of bad and odd events: each answered as the contract says, the good as if without them.",
     "fuzz": "1,000,000 mutated records, 20,000 checkpoints and settings: nothing wrong taken or right refused.",
     "ladder": "Damaged and lost checkpoints, offsets and logs: each refused or recovered as documented.",
     "throughput": "The worker, exactly once, against a bare River loop in the same run.",

@@ -66,6 +66,7 @@ MOST_LEVELS = 100  # of objects and arrays, the event itself the first
 MOST_DIGITS = 4_300  # of a number before its decimal point
 ABSURD_LEVEL = 10**18  # millionths: a sum of quantities so large no longer stands in for a level
 OWN_BYTES = 2_048  # what a prediction's numbers and names, or a dead letter's own headers, are counted as
+LENGTH_BYTES = 5  # what Kafka may write before a header's name, and before its value
 FRAME_BYTES = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 
 LEAVES_THE_SHELF = frozenset({"sale", "waste", "transfer_out"})
@@ -506,7 +507,8 @@ class PartitionOracle:
 
     def _is_letter_too_large(self, record: InputRecord) -> bool:
         _, _, key, value, headers = record
-        return len(key or b"") + len(value or b"") + _size(headers) + OWN_BYTES > self.max_output_bytes
+        lengths = LENGTH_BYTES * 2 * len(headers)
+        return len(key or b"") + len(value or b"") + _size(headers) + lengths + OWN_BYTES > self.max_output_bytes
 
     def _is_repeat(self, event: Event) -> bool:
         """Tell whether the event was seen before, and remember it if not."""

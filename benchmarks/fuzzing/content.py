@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import pickletools
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -83,16 +85,22 @@ def _scopes(rng: Random, sections: dict[str, bytes]) -> bool:
 
 def _counts(rng: Random, sections: dict[str, bytes]) -> bool:
     learned = rng.choice((0, 1, 2**31, 2**63, 2**80))
-    return _models(rng, sections, lambda scope, model: (scope, (model[0], learned)))
+
+    def counted(scope: str, model: Any) -> tuple[str, Any]:  # noqa: ANN401 -- a model's state
+        is_guarded = isinstance(model, dict)
+        return scope, {**model, "events_learned": learned} if is_guarded else (model[0], learned)
+
+    return _models(rng, sections, counted)
 
 
 def _floats(rng: Random, sections: dict[str, bytes]) -> bool:
     pieces = pickles.opcodes(sections["models"])
     floats = [place for place, piece in enumerate(pieces) if piece[:1] == b"G"]
     for place in rng.sample(floats, min(len(floats), 5)):
-        pieces[place] = b"G" + rng.randbytes(8)
+        pieces[place] = b"G" + struct.pack(">d", rng.choice((rng.uniform(-1e9, 1e9), 0.0, 5e-324, 1.7e308, math.inf)))
     sections["models"] = b"".join(pieces)
-    return True
+    # A model may refuse numbers that are not finite, and guarded knows its pipeline's settings by heart.
+    return b"gates" not in sections["models"] and struct.pack(">d", math.inf) not in sections["models"]
 
 
 CONTENT: Final[dict[str, Callable[[Random, dict[str, bytes]], bool]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from river import compose, ensemble, linear_model, neighbors, optim, preprocessing, rules, tree
 
 from consumer.learning.fingerprint import LearningSettings
-from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.model import ModelScope
 from consumer.learning.regressor import RegressorKind, train_model
 from consumer.learning.task import PartitionTask
+from consumer.model_choice import model_kind
 from consumer.record import Record
 from consumer.simulate.synthetic import synthetic_events
 from schemas.transaction import Limits, decode
@@ -58,11 +59,12 @@ def honest() -> tuple[Honest, ...]:
     """Return checkpoints of several models and scopes, each after some dozens of events."""
     events = list(synthetic_events(seed=1, skus=5, limit=_EVENTS))
     made = []
-    for scope in (ModelScope.PARTITION, ModelScope.STORE):
-        task = new_task(RegressorKind(get_ml_pipeline, {}), scope)
+    for model, scope in itertools.product(("linear", "guarded"), (ModelScope.PARTITION, ModelScope.STORE)):
+        kind = model_kind(model)
+        task = new_task(kind, scope)
         for offset, event in enumerate(events):
             task.process(Record(0, offset, event.timestamp_ms, event.key, event.value))
-        made.append(Honest(f"linear, one for each {scope.value}", task.snapshot(), RegressorKind(get_ml_pipeline, {})))
+        made.append(Honest(f"{model}, one for each {scope.value}", task.snapshot(), kind))
     for name, factory in _MODELS.items():
         model = factory()
         for event in events:

@@ -119,17 +119,14 @@ def _headers(_around: Surroundings, rng: Random, draft: Draft) -> None:
 def _size(around: Surroundings, rng: Random, draft: Draft) -> None:
     """Bring the record, or what its prediction repeats of it, to the limit on sizes, or a byte beside it."""
     aim = around.limit - 2048 + rng.choice((-40, -2, -1, 0, 1, 2, 40))
-    form = rng.randrange(5)
-    now = (
-        len(draft.key or b"")
-        + len(draft.value() or b"")
-        + sum(len(n.encode()) + len(v or b"") for n, v in draft.headers or ())
-    )
+    form = rng.randrange(6)
+    headers = sum(10 + len(name.encode()) + len(value or b"") for name, value in draft.headers or ())
+    now = len(draft.key or b"") + len(draft.value() or b"") + headers
     missing = aim - now
     if missing <= 0:
         return
     if form == 0:
-        draft.headers = [*(draft.headers or []), ("x", b"v" * max(0, missing - 1))]
+        draft.headers = [*(draft.headers or []), ("x", b"v" * max(0, missing - 11))]
     elif form == 1:
         draft.key = (draft.key or b"") + b"k" * missing
     elif form == 2:
@@ -137,6 +134,8 @@ def _size(around: Surroundings, rng: Random, draft: Draft) -> None:
     elif form == 3:  # the line's id is repeated in the prediction; a quote in it takes two bytes there
         letter = rng.choice(("x", '\\"', "\\\\", "é", "\\u00e9", "\\ud83d\\ude00"))
         draft.put("line_id", f'"{letter * max(1, missing // len(letter))}"')
+    elif form == 4:
+        draft.headers = [*(draft.headers or []), *[("", None)] * ((missing + rng.choice((0, 9))) // 10)]
     else:
         draft.put("occurred_at", f'"2017-01-01T00:00:00.{"0" * missing}Z"')
 

@@ -1,9 +1,10 @@
 """Mutants of the metadata of committed offsets, and an independent reading of what a reference is.
 
-What is wrong to accept: text longer than 512 characters; text that is not one JSON object with the nine members of a
+What is wrong to accept: text longer than 512 characters; text that is not one JSON object with the members of a
 reference (others are ignored), each of its type and in its bounds, the checkpoint's offset not below the first one, its
 offset and digest both there or both null; or a reference that does not read back equal once it is encoded again. What
-is right to accept is everything else, however it is spelt. Anything but `UnreadableReferenceError` is a crash.
+is right to accept is everything else, however it is spelt, where it leaves room for all members in 512 bytes. Anything
+but `UnreadableReferenceError` is a crash.
 """
 
 from __future__ import annotations
@@ -63,9 +64,13 @@ def is_reference(text: str) -> bool | None:
         return False
     if re.search(r"\\u[dD][89a-fA-F]", text) or any(type(value) is float for value in found.values()):
         return None  # a surrogate, lone or not; and whether 1.0 or 1e0 is an integer
+    if len(text.encode()) > _LONGEST - len(',"a":null'):
+        return None  # written out in full, it may be too long
     is_sound = all(check(found[name]) for name, check in _MEMBERS.items()) and (found["o"] is None) is (
         found["d"] is None
     )
+    adopted = found.get("a")
+    is_sound = is_sound and (adopted is None or (_is_offset(adopted) and found["s"] <= adopted <= (found["o"] or -1)))
     return is_sound and (found["o"] is None or found["s"] <= found["o"])
 
 
@@ -128,6 +133,8 @@ def _mutant(rng: Random) -> tuple[str, str]:
         "c": f'"{rng.randbytes(8).hex()}"',
         "v": "1",
     }
+    if rng.random() < 0.3:
+        pairs["a"] = rng.choice(("null", pairs["o"], pairs["s"], "0", str(first + 10**6)))
     mutation = rng.choice(list(_MUTATIONS))
     return mutation, _MUTATIONS[mutation](rng, pairs)
 
@@ -138,7 +145,7 @@ def _text(pairs: dict[str, str], comma: str = ",") -> str:
 
 def _number(rng: Random, pairs: dict[str, str]) -> str:
     edges = ("-1", "0", str(_LARGEST), str(_LARGEST + 1), str(2**64), "1.0", "1e0", "-0", "1" + "0" * 400)
-    return _text(pairs | {rng.choice("osnv"): rng.choice(edges) if rng.random() < 0.7 else tokens.number(rng)})
+    return _text(pairs | {rng.choice("osnva"): rng.choice(edges) if rng.random() < 0.7 else tokens.number(rng)})
 
 
 def _digest(rng: Random, pairs: dict[str, str]) -> str:

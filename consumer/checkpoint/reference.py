@@ -50,10 +50,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     def encode(self) -> str:
         """Return the metadata: JSON of at most 512 bytes, without NUL."""
-        text = msgspec.json.encode(self).decode()
-        if len(text) > MAX_METADATA_BYTES:
-            raise AssertionError(f"a reference of {len(text)} bytes; at most {MAX_METADATA_BYTES} were meant to be")
-        return text
+        encoded = msgspec.json.encode(self)
+        if len(encoded) > MAX_METADATA_BYTES:
+            raise AssertionError(f"a reference of {len(encoded)} bytes; at most {MAX_METADATA_BYTES} were meant to be")
+        return encoded.decode()
 
 
 def decode_reference(metadata: str | None) -> Reference:
@@ -79,10 +79,11 @@ def decode_reference(metadata: str | None) -> Reference:
 
 
 def _check(reference: Reference) -> None:
-    """Refuse numbers and digests that no honest reference holds."""
+    """Refuse numbers, digests and texts that no honest reference holds."""
     has_offset, digest = reference.checkpoint_offset is not None, reference.checkpoint_digest
     sound = (
-        (digest is None) != has_offset
+        len(msgspec.json.encode(reference)) <= MAX_METADATA_BYTES  # else nothing of it could be committed again
+        and (digest is None) != has_offset
         and (digest is None or _HEX(digest))
         and _HEX(reference.chain)
         and 0 <= reference.first_offset <= _MAX_OFFSET

@@ -8,13 +8,14 @@ LEAST_VOTES: Final = 5
 MEMORY: Final = 100
 CLEAR_WIN: Final = 0.75
 LARGEST_VOTE: Final = 4.0
+LEAST_ERROR: Final = 0.001 * 0.001
 
 
 class Gate:
     """Running squared errors with and without the correction, over events of one kind.
 
     Errors are shares of the event's quantity, so each event has one vote of bounded weight, whatever its size. The
-    gate is open while the correction's running error is clearly the smaller: `CLEAR_WIN` of the other's or less. Books
+    gate is open while the correction's running error is clearly the smaller: below `CLEAR_WIN` of the other's. Books
     that are mostly right and now and then wrong never reach that, because their mean then says little about the next
     event: where a part p of the events misses the same share, the mean improves the squared error by p of it.
 
@@ -25,7 +26,8 @@ class Gate:
         votes: how many there were, counted up to `MEMORY`.
         without: running squared error of no correction.
         corrected: running squared error of the correction.
-        is_open: whether the correction is to be used. With books that are right it never is: 0 is not below 0.
+        is_open: whether the correction is to be used. Below a thousandth missing (`LEAST_ERROR` squares it) it is
+            not: books that are right, or have become right, are left alone.
     """
 
     __slots__ = ("corrected", "is_open", "votes", "without")
@@ -34,7 +36,7 @@ class Gate:
         self.votes = votes
         self.without = without
         self.corrected = corrected
-        self.is_open = votes >= LEAST_VOTES and corrected < CLEAR_WIN * without
+        self.is_open = _has_earned(votes, without, corrected)
 
     def vote(self, missing: float, corrected_by: float) -> None:
         """Count one observed event.
@@ -53,8 +55,12 @@ class Gate:
             self.votes = votes = votes + 1
         self.without = without = self.without + (without - self.without) / votes
         self.corrected = corrected = self.corrected + (corrected - self.corrected) / votes
-        self.is_open = votes >= LEAST_VOTES and corrected < CLEAR_WIN * without
+        self.is_open = _has_earned(votes, without, corrected)
 
     def snapshot(self) -> tuple[int, float, float]:
         """Return the arguments that make an equal gate."""
         return self.votes, self.without, self.corrected
+
+
+def _has_earned(votes: int, without: float, corrected: float) -> bool:
+    return votes >= LEAST_VOTES and without > LEAST_ERROR and corrected < CLEAR_WIN * without

@@ -119,7 +119,13 @@ class Models:
         """
         if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
             raise ValueError("expected the states of models by their scopes")
-        self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
+        try:
+            self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
+        except ValueError:
+            raise
+        except Exception as error:
+            # A kind looks into the parts of a model, and a file may have left some of them out.
+            raise ValueError(f"expected whole models; looking into one raised {type(error).__name__}") from error
 
     def _key(self, store_id: str, item: str) -> str:
         if self._is_one:

@@ -97,11 +97,7 @@ class RegressorKind:
         if not _is_state(state):
             raise ValueError("expected a regressor and how many events it has learned from")
         regressor, events_learned = state
-        try:
-            return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
-        except Exception as error:
-            # Its parts are looked into for the straight-line step, and a file may have left some of them out.
-            raise ValueError(f"expected a whole regressor; looking into it raised {type(error).__name__}") from error
+        return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
 
 
 def _is_state(state: object) -> bool:

@@ -39,10 +39,10 @@ RATE: Final = 0.002
 MAX_GRADIENT: Final = 1.0
 
 # What one event teaches is bounded by what events of its type usually teach: 4 times the root mean square. It is never
-# bounded to less than 4 * 0.002, so that there is always a way to news.
+# bounded to less than 4 * 0.001, so that there is always a way to news, and begins at `LARGEST_SHARE`.
 USUAL_TIMES: Final = 4.0
-LEAST_SPREAD: Final = 0.002 * 0.002
-FIRST_SPREAD: Final = LARGEST_SHARE * LARGEST_SHARE
+LEAST_SPREAD: Final = 0.001 * 0.001
+FIRST_SPREAD: Final = (LARGEST_SHARE / USUAL_TIMES) * (LARGEST_SHARE / USUAL_TIMES)
 SPREAD_RATE: Final = 0.01
 
 _LARGEST_WARM_WEIGHT: Final = 10.0

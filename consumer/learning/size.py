@@ -25,10 +25,15 @@ MAX_OUTPUT_BYTES: Final = INPUT_MESSAGE_BYTES + OUTPUT_MARGIN_BYTES
 OWN_BYTES: Final = 2_048
 """More than a prediction's field names and numbers, or a dead letter's `error.*` headers, ever take."""
 
+HEADER_BYTES: Final = 10
+"""What Kafka adds to a header's name and value: their lengths, of up to 5 bytes each. Half a million empty headers
+compress to nothing on their way in, and are a megabyte on their way out."""
+
 
 def is_letter_too_large(record: Record, limit: int) -> bool:
     """Tell whether a record would not fit as a dead letter: its key, value and headers, and those that say why."""
-    size = len(record.key or b"") + len(record.value or b"") + headers_size(record.headers)
+    headers = record.headers or ()
+    size = len(record.key or b"") + len(record.value or b"") + headers_size(headers) + HEADER_BYTES * len(headers)
     return size + OWN_BYTES > limit
 
 

@@ -55,7 +55,14 @@ def test_a_letter_that_would_not_fit_has_no_value() -> None:
 @pytest.mark.parametrize(("size", "reason"), [(LIMIT - OWN, b"not_json"), (LIMIT - OWN + 1, b"too_large")])
 def test_the_limit_is_exact(size: int, reason: bytes) -> None:
     """Key, value and headers with 2 KiB for what is added may take just the limit."""
-    record = Record(0, 0, 1, b"kk", b"x" * (size - 5), [("a", b"bc")])
+    record = Record(0, 0, 1, b"kk", b"x" * (size - 15), [("a", b"bc")])
+    assert dict(task().process(record).headers)["error.reason"] == reason
+
+
+@pytest.mark.parametrize(("number", "reason"), [(300, b"not_json"), (301, b"too_large")])
+def test_empty_headers_count_too(number: int, reason: bytes) -> None:
+    """Kafka writes two lengths for each: 60,000 of them used to make a dead letter that no topic took."""
+    record = Record(0, 0, 1, None, b"x" * (LIMIT - OWN - 3_000), [("", None)] * number)
     assert dict(task().process(record).headers)["error.reason"] == reason
 
 
