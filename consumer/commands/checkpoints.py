@@ -172,7 +172,7 @@ def sign(*, of_all_groups: OfAllGroups = False) -> None:
         if key is None:
             raise SettingsError("CHECKPOINT_SIGNING_KEY is not set; expected the key to sign checkpoints with")
         paths = catalogue.paths(of_all_groups=of_all_groups)
-        admitted, previous_key = admitted_classes(loaded.model), None if previous is None else previous.encode()
+        admitted, previous_key = admitted_classes(loaded.model), None if previous is None else os.fsencode(previous)
         count = 0
         for path in paths:
             try:
