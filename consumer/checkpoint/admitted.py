@@ -178,7 +178,7 @@ class Admitted:
             raise UnsafePickleError(
                 f"the pickle names {shown}, which is not admitted; expected River's classes, the standard types that "
                 "they name, and what the model's factory declares. If it is a class of your own model, let the model's "
-                "factory declare it; otherwise do not use this file"
+                "factory declare it (pickled_classes); otherwise do not use this file"
             )
         return grant
 

@@ -138,7 +138,7 @@ class _Trial:
             try:
                 self._load(data)
             except ValueError as error:
-                return Severity.FAULT, f"{error}. List a class of your own in the function's pickled_classes"
+                return Severity.FAULT, str(error)
         return _PASSED
 
     def goes_on_after_pickling(self) -> _Result:

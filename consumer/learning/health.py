@@ -10,10 +10,10 @@ import array
 import pickle
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
-from itertools import compress, count
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -60,8 +60,9 @@ def examine(model: Regressor) -> Examination:
         return Examination(data, _NO_PLACES)
     infinite = {
         (state.name(index), repr(float(number)))
-        for index in compress(count(), map(readers.__contains__, kinds))
-        for number in readers[kinds[index]](objects[index])
+        for kind, read in readers.items()
+        for index in _places(kinds, kind)
+        for number in read(objects[index])
         if not isfinite(number)
     }
     return Examination(data, frozenset(infinite))
@@ -84,6 +85,14 @@ def hidden_in(model: Regressor) -> set[str]:
         for kind, each in found.items()
         if kind.__module__ not in {"builtins", "datetime", "pickle"} and _reader(kind) is None and _is_bytes(each)
     }
+
+
+def _places(kinds: list[type], kind: type) -> Iterator[int]:
+    at = -1
+    with suppress(ValueError):
+        while True:
+            at = kinds.index(kind, at + 1)
+            yield at
 
 
 @cache
@@ -176,6 +185,10 @@ def _read(state: bytes, layout: _Layout, at: int) -> tuple[list[float], int]:
             continue
         (length,) = struct.unpack_from("<Q", state, at)
         at += 8
+        if part is _DOUBLES:
+            numbers += struct.unpack_from(f"<{length}d", state, at)
+            at += 8 * length
+            continue
         for _ in range(length):
             more, at = _read(state, part.of, at)
             numbers += more

@@ -9,6 +9,7 @@ import random
 import struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
 from river import compose, forest, linear_model, neighbors, optim, preprocessing, tree
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ def drifting() -> Drifting:
 
 
 drifting.pickled_classes = (Drifting,)  # type: ignore[attr-defined]
+
+
+def with_numpy() -> Any:
+    """A regression that keeps its state in arrays of NumPy's."""
+    return preprocessing.StandardScaler() | linear_model.BayesianLinearRegression()
+
+
+with_numpy.pickled_classes = (np.dtype, np._core.numeric._frombuffer)  # type: ignore[attr-defined]
 
 
 def two_branches() -> Any:

@@ -45,6 +45,7 @@ GOOD: Final = (
     shop_models.neighbours,
     shop_models.adaptive_rate,
     shop_models.drifting,
+    shop_models.with_numpy,
     shop_models.two_branches,
 )
 
