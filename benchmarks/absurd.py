@@ -14,6 +14,7 @@ from benchmarks.truth import ledger_level
 from consumer.learning.guarded import GuardedModel
 from consumer.learning.ledger import Ledger
 from schemas.transaction import MILLION, Limits, decode
+from tests.core import post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +123,7 @@ def outcomes(events: Sequence[Event]) -> Iterator[Outcome]:
                     _rms(recent),
                     *(_rms([each[number] for number in compared]) for each in (usual, errors, bare)),
                 )
-        posting = ledger.post(item_of(event), event.quantity_millionths, event.level_millionths, event.occurred_us)
+        posting = post(ledger, item_of(event), event.quantity_millionths, event.level_millionths, event.occurred_us)
         predicted = model.step(event, posting)
         if predicted is not None:
             recent.append(predicted - (event.level_millionths or 0) / MILLION)
@@ -160,7 +161,7 @@ def _errors(state: bytes, events: Sequence[Event], first: Event | None) -> tuple
     for number, usual in enumerate(events):
         event = first if first is not None and number == 0 else usual
         level = event.level_millionths
-        posting = ledger.post(item_of(event), event.quantity_millionths, level, event.occurred_us)
+        posting = post(ledger, item_of(event), event.quantity_millionths, level, event.occurred_us)
         predicted, bare = model.step(event, posting), ledger_level(event, posting)
         if number > WINDOW and predicted is not None and bare is not None and level is not None and not posting.is_late:
             of_model[number] = predicted - level / MILLION

@@ -18,9 +18,10 @@ from benchmarks.books import Year, item_of, ways
 from consumer.learning.features import get_features
 from consumer.learning.guarded import GuardedModel
 from consumer.learning.ledger import Ledger
-from consumer.learning.model import get_ml_pipeline
+from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.step import prequential_step
 from schemas.transaction import MILLION
+from tests.core import post
 
 if TYPE_CHECKING:
     from benchmarks.books import Books
@@ -132,7 +133,7 @@ class Trial:
         observed = entry.level if entry.is_observed else None
         event.level_millionths = observed
         event.new_stock_level = None if observed is None else observed / MILLION
-        posting = self._ledger.post(item_of(event), event.quantity_millionths, observed, event.occurred_us)
+        posting = post(self._ledger, item_of(event), event.quantity_millionths, observed, event.occurred_us)
         ledger = ledger_level(event, posting)
         for step, score in self._pairs:
             predicted = step(event, posting)

@@ -10,28 +10,57 @@ import river
 from consumer import __version__
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import Identity
+from consumer.checkpoint.model_file import read_warm_start
+from consumer.errors import SettingsError
 from consumer.learning.fingerprint import LearningSettings, fingerprint
-from consumer.learning.model import ModelScope, get_ml_pipeline
+from consumer.learning.model import ModelScope
+from consumer.learning.size import OUTPUT_MARGIN_BYTES
+from consumer.model_choice import admitted_classes, model_kind
+from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.worker import Worker
 from schemas.transaction import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from structlog.typing import FilteringBoundLogger
 
     from consumer.broker import Broker, InputTopic
+    from consumer.checkpoint.model_file import WarmStart
     from consumer.health import Health
     from consumer.metrics import Metrics
     from consumer.settings import Settings
+    from consumer.skips import SkipRange
 
 
-def learning_settings(settings: Settings) -> LearningSettings:
-    """Return those settings that a prediction depends on."""
+def warm_start_of(settings: Settings, *, is_required: bool) -> WarmStart | None:
+    """Return what `ML_MODEL_PATH` names for new models to begin with; None where there is nothing.
+
+    Raises:
+        SettingsError: there is nothing, and it is required.
+        ModelFileError: the file holds no model that may be used.
+    """
+    path = settings.ml_model_path
+    found = None if path is None else read_warm_start(path, admitted_classes(settings.model))
+    if found is None and is_required:
+        raise SettingsError(
+            "--require-warm-start: ML_MODEL_PATH is not set; expected a model's file"
+            if path is None
+            else f"--require-warm-start: expected a model in ML_MODEL_PATH={path}; there is no such file: put it there"
+        )
+    return found
+
+
+def learning_settings(settings: Settings, topic: InputTopic, warm_start: WarmStart | None) -> LearningSettings:
+    """Return what a prediction depends on, but for the model itself."""
     return LearningSettings(
         model=settings.model,
         scope=ModelScope(settings.model_scope.value),
         seen_ids=settings.seen_ids,
         invalid_window_records=settings.invalid_window_records,
         limits=Limits(settings.max_quantity, settings.max_clock_ahead_seconds),
+        max_output_bytes=topic.max_message_bytes + OUTPUT_MARGIN_BYTES,
+        warm_start=None if warm_start is None else warm_start.digest,
     )
 
 
@@ -45,10 +74,14 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     log: FilteringBoundLogger,
     hash_seed: str,
     stop_at_end: bool,
+    skips: Sequence[SkipRange],
+    permissions: Permissions = NONE_GIVEN,
 ) -> Worker:
     """Return a worker of these settings over this broker."""
-    learning = learning_settings(settings)
-    meaning = fingerprint(learning)
+    warm_start = warm_start_of(settings, is_required=permissions.require_warm_start)
+    learning = learning_settings(settings, topic, warm_start)
+    kind = model_kind(settings.model, None if warm_start is None else warm_start.new)
+    meaning = fingerprint(learning, kind.parameters)
     metrics.built(
         {
             "version": __version__,
@@ -67,13 +100,17 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
             model_id=meaning.model_id,
             fingerprint=meaning.digest,
             hash_seed=hash_seed,
+            meaning=meaning.parts,
         ),
+        admitted=admitted_classes(settings.model),
         learning=learning,
-        model_factory=get_ml_pipeline,
+        model_kind=kind,
         settings=settings,
         health=health,
         metrics=metrics,
         log=log,
         partitions=topic.partitions,
         stop_at_end=stop_at_end,
+        skips=skips,
+        permissions=permissions,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from consumer.checkpoint.reference import Reference
     from consumer.checkpoint.store import CheckpointName
+    from consumer.goal import Goal
     from consumer.learning.task import PartitionTask
 
 FIRST_RETRY_SECONDS: Final = 0.25
@@ -18,10 +20,23 @@ FIRST_RETRY_SECONDS: Final = 0.25
 class Phase(Enum):
     """Where a partition stands between being assigned and being processed."""
 
-    GAINED = "gained"  # assigned, its committed offset not yet read
-    FRESH = "fresh"  # no committed offset: its start offset awaits its first commit
+    GAINED = "gained"  # assigned, its committed offset not yet read, or a rung of its ladder failed
+    FRESH = "fresh"  # nothing was ever learned: its start offset awaits its first commit
     REPLAYING = "replaying"  # learning again what lies between its checkpoint and its committed offset
+    ANCHORING = "anchoring"  # its state does not follow from what is committed: its own checkpoint awaits a commit
     LIVE = "live"
+
+
+class Rung(NamedTuple):
+    """One rung of a recovery ladder.
+
+    Attributes:
+        name: the checkpoint to begin with; None for the lowest rung, an empty task at the first offset.
+        outcome: as `restores` counts it.
+    """
+
+    name: CheckpointName | None
+    outcome: str
 
 
 class Assigned:
@@ -29,14 +44,20 @@ class Assigned:
 
     Attributes:
         task: its state, from FRESH on.
-        committed_offset: the group's committed offset as last read or confirmed.
+        committed_offset: the group's committed offset as last read or confirmed; -1 while it is unknown, lost or about
+            to be superseded by an anchor.
         reference: the reference committed with it.
+        goal: where its replay ends and what it is held to there.
+        rung: the rung that it stands on.
+        failed: the rungs that failed, each with the reason.
+        is_across_gap: the rung lies below the log's start, and the gap was accepted.
+        adopted_offset: where another meaning's state was adopted: no rung lies below.
+        awaits_commit: FRESH or ANCHORING, and the commit that lets it begin is not confirmed yet.
         confirmed: offsets of the checkpoints whose references were confirmed, the restored one first.
         durable: a checkpoint that is durable and waits for a commit to refer to it.
         is_snapshot_pending: a snapshot is on its way to the store.
         snapshot_at: when the last snapshot was taken, on the loop's clock.
         last_timestamp_ms: Kafka timestamp of the last record in the open transaction.
-        is_from_checkpoint: the task was restored from a checkpoint, so the ladder has a lower rung.
     """
 
     def __init__(self, partition: int, now: float) -> None:
@@ -45,11 +66,16 @@ class Assigned:
         self.task: PartitionTask | None = None
         self.committed_offset = -1
         self.reference: Reference | None = None
+        self.goal: Goal | None = None
+        self.rung: Rung | None = None
+        self.failed: dict[Rung, str] = {}
+        self.is_across_gap = False
+        self.adopted_offset: int | None = None
+        self.awaits_commit = False
         self.confirmed: deque[int] = deque()
         self.durable: CheckpointName | None = None
         self.is_snapshot_pending = False
         self.snapshot_at = now
-        self.is_from_checkpoint = False
         self.last_timestamp_ms: int | None = None
         self.retry_at = now
         self.call_seconds = FIRST_RETRY_SECONDS
@@ -62,7 +88,33 @@ class Assigned:
         return self.task
 
     @property
+    def destination(self) -> Goal:
+        """The goal, where the phase says that there is one."""
+        if self.goal is None:
+            raise AssertionError(f"partition {self.partition} is {self.phase.value} and has no goal")
+        return self.goal
+
+    @property
     def replay_distance(self) -> int:
         """How many offsets a restart would replay if it came now."""
         task = self.state
         return task.next_offset - (self.confirmed[-1] if self.confirmed else task.first_offset)
+
+    def begin_fresh(self, task: PartitionTask) -> None:
+        """Take an empty task; nothing is fetched before its start offset is committed."""
+        self.task = task
+        self.phase = Phase.FRESH
+        self.awaits_commit = True
+
+    def anchor(self, task: PartitionTask) -> None:
+        """Take a state that nothing committed leads to; nothing is fetched before its own checkpoint is committed.
+
+        Otherwise a crash could find outputs of this state beside a reference that leads to another one.
+        """
+        self.task = task
+        self.phase = Phase.ANCHORING
+        self.committed_offset = -1  # whatever it is, it is not reached before the anchor holds
+        self.confirmed.clear()
+        self.durable = None
+        self.snapshot_at = -math.inf
+        self.awaits_commit = True

@@ -1,33 +1,41 @@
-"""The assignment: partitions come and go, and each finds the state that belongs to its committed offset.
+"""The assignment: partitions come and go, and each advances by commits.
 
-A partition's life: gained → (fresh | replaying) → live → dropped. The recovery ladder, each rung logged and counted:
-the referenced checkpoint, then a replay from the first offset ever learned. What neither can restore stops the worker.
+A partition's life: gained → (fresh | replaying | anchoring) → live → dropped. How a gained one finds its state is the
+recovery's matter (`consumer.recovery`).
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from consumer.assigned import FIRST_RETRY_SECONDS, Assigned, Phase
-from consumer.checkpoint.envelope import EnvelopeError, unseal
-from consumer.checkpoint.reference import Reference, UnreadableReferenceError, decode_reference
-from consumer.checkpoint.store import CheckpointName, StoreError
-from consumer.errors import LogGapError, RetryError, StateError
+from consumer.checkpoint.reference import Reference
+from consumer.errors import RetryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
-    from consumer.broker import Committed, Connection, Position
+    from consumer.broker import Connection, Position
     from consumer.checkpoint.envelope import Identity
-    from consumer.checkpoint.store import CheckpointStore
-    from consumer.learning.task import PartitionTask
     from consumer.metrics import Metrics
+    from consumer.recovery import Recovery
 
 _LONGEST_CALL_SECONDS: Final = 5.0
+
+
+class Superseded(NamedTuple):
+    """What a confirmed commit lets go.
+
+    Attributes:
+        below: checkpoints of the partition below this offset may be removed.
+        kept: but not one that stands here.
+    """
+
+    partition: int
+    below: int
+    kept: int | None
 
 
 class Assignment:
@@ -35,8 +43,7 @@ class Assignment:
 
     Args:
         identity: whose state it writes and accepts.
-        store: where checkpoints are.
-        new_task: builds an empty task from (partition, first offset).
+        recovery: brings a gained partition to its state.
         keep: how many references must be confirmed before an older checkpoint may go.
         clock: the loop's monotonic clock, in seconds.
     """
@@ -45,16 +52,14 @@ class Assignment:
         self,
         *,
         identity: Identity,
-        store: CheckpointStore,
-        new_task: Callable[[int, int], PartitionTask],
+        recovery: Recovery,
         keep: int,
         clock: Callable[[], float],
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
         self._identity = identity
-        self._store = store
-        self._new_task = new_task
+        self._recovery = recovery
         self._keep = keep
         self._clock = clock
         self._metrics = metrics
@@ -110,64 +115,26 @@ class Assignment:
         connection.stop(partitions)
         self.gain(partitions)
 
-    # The recovery ladder
-
     def restore_gained(self, connection: Connection) -> None:
         """Bring each gained partition to its state; one whose broker calls fail stays gained and is tried again."""
         for assigned in self.in_phase(Phase.GAINED):
             if self._clock() < assigned.retry_at:
                 continue
             try:
-                committed = connection.committed(assigned.partition, assigned.call_seconds)
-                if committed is None:
-                    self._begin_fresh(assigned, connection)
-                else:
-                    self._restore(assigned, committed, connection)
+                self._recovery.restore(assigned, connection)
             except RetryError as error:
                 # Most often a lost worker's transaction is pending on the offset: it ends by the broker's time-out.
                 self._log.info("restore_waits", partition=assigned.partition, reason=str(error))
-                if assigned.phase is not Phase.GAINED:  # it failed after it was started: begin again from the beginning
-                    connection.stop([assigned.partition])
-                    assigned.phase = Phase.GAINED
                 assigned.call_seconds = min(2 * assigned.call_seconds, _LONGEST_CALL_SECONDS)
                 assigned.retry_at = self._clock() + FIRST_RETRY_SECONDS
 
-    def start_fresh(self, connection: Connection) -> None:
-        """Begin to read the fresh partitions whose start offset is committed by now."""
-        for assigned in self.in_phase(Phase.FRESH):
-            if assigned.committed_offset >= 0:
-                self._start(assigned, connection)
+    def start_committed(self, connection: Connection) -> None:
+        """Begin to read the fresh and the anchored partitions whose first commit is confirmed by now."""
+        for assigned in [*self.in_phase(Phase.FRESH), *self.in_phase(Phase.ANCHORING)]:
+            if not assigned.awaits_commit:
+                connection.start(assigned.partition, assigned.state.next_offset)
                 assigned.phase = Phase.LIVE
-
-    def has_replayed(self, assigned: Assigned, connection: Connection) -> bool:
-        """Finish a replay that reached the committed offset; tell whether the partition is live now.
-
-        The count and the digest must equal the committed reference's. If they do not, this rung of the ladder has
-        failed and the next one begins.
-        """
-        task, reference = assigned.state, assigned.reference
-        if reference is None:
-            raise AssertionError(f"partition {assigned.partition} replays without a reference")
-        task.skip_to(assigned.committed_offset)
-        found = (task.records_applied, task.chain.digest().hex())
-        if found == (reference.records_applied, reference.chain):
-            assigned.phase = Phase.LIVE
-            # What was replayed is worth keeping at once: a worker that dies young again and again would otherwise
-            # replay a little more each time, for ever.
-            assigned.snapshot_at = -math.inf
-            self._log.info("partition_live", partition=assigned.partition, offset=task.next_offset)
-            return True
-        if not assigned.is_from_checkpoint:
-            raise StateError(
-                f"replaying partition {assigned.partition} from its first offset {reference.first_offset} gave "
-                f"{found[0]} records with digest {found[1]}; the committed offset {assigned.committed_offset} says "
-                f"{reference.records_applied} records with digest {reference.chain}: the log was changed, or the "
-                "model is not deterministic. Start a new group with a new output topic"
-            )
-        self._log.error("replay_differs", partition=assigned.partition, found=found)
-        connection.stop([assigned.partition])
-        self._replay_from_first(assigned, reference, connection)
-        return assigned.phase is Phase.LIVE
+                self._log.info("partition_live", partition=assigned.partition, offset=assigned.state.next_offset)
 
     # Commits
 
@@ -185,172 +152,34 @@ class Assignment:
             first_offset=task.first_offset,
             records_applied=task.records_applied,
             chain=task.chain.digest().hex(),
+            adopted_offset=assigned.adopted_offset,
         )
 
     def to_commit(self) -> list[Assigned]:
         """Return the partitions whose offset or reference is ahead of what is committed."""
-        return [
-            assigned
-            for assigned in self._assigned.values()
-            if (assigned.phase is Phase.FRESH and assigned.committed_offset < 0)
-            or (
-                assigned.phase is Phase.LIVE
-                and (assigned.durable is not None or assigned.state.next_offset > assigned.committed_offset)
-            )
-        ]
+        return [assigned for assigned in self._assigned.values() if _is_ahead(assigned)]
 
-    def confirm(self, committed: Sequence[tuple[Assigned, Reference, Position]]) -> list[tuple[int, int]]:
-        """Take note of a confirmed commit; return (partition, offset) pairs below which checkpoints may go."""
-        prunable = []
+    def confirm(self, committed: Sequence[tuple[Assigned, Reference, Position]]) -> list[Superseded]:
+        """Take note of a confirmed commit; return what may be removed now."""
+        superseded = []
         for assigned, reference, position in committed:
             assigned.committed_offset = position.offset
             assigned.reference = reference
+            assigned.awaits_commit = False
             if assigned.durable is not None:
                 assigned.confirmed.append(assigned.durable.offset)
                 assigned.durable = None
                 if len(assigned.confirmed) > self._keep:
                     assigned.confirmed.popleft()
-                    prunable.append((assigned.partition, assigned.confirmed[0]))
-        return prunable
+                    superseded.append(
+                        Superseded(assigned.partition, assigned.confirmed[0], kept=assigned.adopted_offset)
+                    )
+        return superseded
 
-    # The rungs
 
-    def _begin_fresh(self, assigned: Assigned, connection: Connection) -> None:
-        """Start a partition that nothing knows yet; where the store or the output knows it, its offset was lost."""
-        partition, identity = assigned.partition, self._identity
-        known_by = None
-        if self._names(partition):
-            known_by = f"the checkpoint {self._store.where()}"
-        elif connection.last_published(partition) is not None:
-            known_by = "the output topic"
-        if known_by is not None:
-            raise StateError(
-                f"group {identity.group} has no committed offset for partition {partition} of {identity.topic}, but "
-                f"{known_by} holds results for it: the group's offsets expired or were deleted. Starting anew would "
-                "publish everything twice. Use a new CONSUMER_GROUP with a new OUTPUT_TOPIC"
-            )
-        first, _ = connection.log_range(partition)
-        assigned.task = self._new_task(partition, first)
-        assigned.phase = Phase.FRESH
-        self._metrics.restored("fresh")
-        self._log.info("partition_fresh", partition=partition, offset=first)
-
-    def _restore(self, assigned: Assigned, committed: Committed, connection: Connection) -> None:
-        partition = assigned.partition
-        try:
-            reference = decode_reference(committed.metadata)
-        except UnreadableReferenceError as error:
-            raise StateError(
-                f"partition {partition} of group {self._identity.group}: {error}. Another tool has committed or reset "
-                "this offset, so which model belongs there is unknown. Use a new CONSUMER_GROUP with a new OUTPUT_TOPIC"
-            ) from error
-        self._compare(partition, reference)
-        assigned.reference, assigned.committed_offset = reference, committed.offset
-        if reference.checkpoint_offset is None:
-            self._replay_from_first(assigned, reference, connection)
-            return
-        task = self._from_checkpoint(partition, reference, committed.offset)
-        if task is None:
-            self._replay_from_first(assigned, reference, connection)
-            return
-        assigned.task = task
-        assigned.is_from_checkpoint = True
-        assigned.confirmed = deque([reference.checkpoint_offset])
-        self._metrics.restored("checkpoint")
-        self._log.info(
-            "checkpoint_restored", partition=partition, offset=task.next_offset, committed_offset=committed.offset
-        )
-        self._begin_replay(assigned, connection)
-
-    def _compare(self, partition: int, reference: Reference) -> None:
-        """Refuse a reference to another log or another meaning: neither may change silently."""
-        identity = self._identity
-        compared = (
-            ("topic id", reference.topic_id, identity.topic_id, "the topic was deleted and created anew"),
-            (
-                "fingerprint",
-                reference.fingerprint,
-                identity.fingerprint,
-                "the model or a setting it depends on changed",
-            ),
-            ("hash seed", reference.hash_seed, identity.hash_seed, "the worker runs under another PYTHONHASHSEED"),
-        )
-        for what, committed, present, meaning in compared:
-            if committed != present:
-                raise StateError(
-                    f"partition {partition} of group {identity.group} was committed with {what} {committed}; this "
-                    f"worker has {present}: {meaning}. Restore the former one, or use a new CONSUMER_GROUP with a new "
-                    "OUTPUT_TOPIC"
-                )
-
-    def _from_checkpoint(self, partition: int, reference: Reference, committed_offset: int) -> PartitionTask | None:
-        """Load the referenced checkpoint; None, logged and counted, where it cannot be used."""
-        try:
-            return self._load(partition, reference, committed_offset)
-        except (EnvelopeError, StoreError) as error:
-            self._metrics.restored("unusable_checkpoint")
-            self._log.error(
-                "checkpoint_unusable", partition=partition, offset=reference.checkpoint_offset, reason=str(error)
-            )
-            return None
-
-    def _load(self, partition: int, reference: Reference, committed_offset: int) -> PartitionTask:
-        """Load the referenced checkpoint; every field of its header must be what was asked for."""
-        identity, offset, digest = self._identity, reference.checkpoint_offset, reference.checkpoint_digest
-        if offset is None or digest is None:
-            raise AssertionError("only called where the reference names a checkpoint")
-        if offset > committed_offset:
-            raise EnvelopeError(f"it stands at offset {offset}, above the committed offset {committed_offset}")
-        data = self._store.read(CheckpointName(identity.group, identity.topic, partition, offset, digest))
-        if data is None:
-            raise EnvelopeError(f"it is missing in the {self._store.where()}")
-        header, sections = unseal(data)
-        found = (header.digest, header.identity(), header.partition, header.offset)
-        expected = (digest, identity, partition, offset)
-        if found != expected:
-            raise EnvelopeError(f"it is another one than was asked for: expected {expected}; found {found}")
-        task = self._new_task(partition, reference.first_offset)
-        task.restore(sections)
-        if (task.next_offset, task.first_offset) != (offset, reference.first_offset):
-            raise EnvelopeError("its state stands at another offset than its header")
-        return task
-
-    def _replay_from_first(self, assigned: Assigned, reference: Reference, connection: Connection) -> None:
-        """The lowest rung: an empty task learns everything again."""
-        partition, first = assigned.partition, reference.first_offset
-        low, _ = connection.log_range(partition)
-        if low > first and assigned.committed_offset > first:
-            raise LogGapError(
-                f"partition {partition} of {self._identity.topic} must be replayed from offset {first}, but the log "
-                f"begins at {low}: retention has deleted records that the model learned from. Restore the checkpoint "
-                f"in the {self._store.where()}, or use a new CONSUMER_GROUP with a new OUTPUT_TOPIC"
-            )
-        assigned.task = self._new_task(partition, first)
-        assigned.is_from_checkpoint = False
-        assigned.confirmed.clear()
-        if assigned.committed_offset > first:
-            self._metrics.restored("replay_from_first")
-            self._log.warning(
-                "replay_from_first", partition=partition, offset=first, committed_offset=assigned.committed_offset
-            )
-        else:
-            self._metrics.restored("empty")
-        self._begin_replay(assigned, connection)
-
-    def _begin_replay(self, assigned: Assigned, connection: Connection) -> None:
-        assigned.phase = Phase.REPLAYING
-        self._start(assigned, connection)
-        if assigned.state.next_offset >= assigned.committed_offset:
-            self.has_replayed(assigned, connection)
-
-    def _start(self, assigned: Assigned, connection: Connection) -> None:
-        connection.start(assigned.partition, assigned.state.next_offset)
-
-    def _names(self, partition: int) -> list[CheckpointName]:
-        try:
-            return self._store.names(self._identity.group, self._identity.topic, partition)
-        except StoreError as error:
-            raise StateError(
-                f"whether partition {partition} has checkpoints cannot be told: {error}; make the "
-                f"{self._store.where()} readable, or change CHECKPOINT_URL"
-            ) from error
+def _is_ahead(assigned: Assigned) -> bool:
+    if assigned.phase is Phase.LIVE:
+        return assigned.durable is not None or assigned.state.next_offset > assigned.committed_offset
+    if assigned.phase is Phase.ANCHORING:
+        return assigned.awaits_commit and assigned.durable is not None
+    return assigned.phase is Phase.FRESH and assigned.awaits_commit

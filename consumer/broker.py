@@ -18,11 +18,31 @@ if TYPE_CHECKING:
     from schemas.dead_letter import Headers
 
 
-class EndOfPartition(msgspec.Struct, frozen=True):
-    """The log of a partition ends at `offset` for now: everything below it has been delivered, in order."""
+class Notice(msgspec.Struct, frozen=True):
+    """Something else than a record that a poll returns in order."""
 
     partition: int
     offset: int
+
+
+class EndOfPartition(Notice, frozen=True):
+    """The log of a partition ends at `offset` for now: everything below it has been delivered, in order."""
+
+
+class OutOfRange(Notice, frozen=True):
+    """The log does not hold the record that comes next, `offset` says nothing; no more of the partition is fetched."""
+
+
+class Tail(NamedTuple):
+    """What the end of an output partition holds.
+
+    Attributes:
+        record: its last committed record, None where it holds none.
+        is_cut: it holds none, but held some once: retention has removed them.
+    """
+
+    record: Record | None
+    is_cut: bool
 
 
 class Position(NamedTuple):
@@ -46,10 +66,12 @@ class InputTopic(NamedTuple):
     Attributes:
         topic_id: the broker's id of this topic; one created anew under the same name has another.
         partitions: how many it has.
+        max_message_bytes: the largest record that it takes, as the broker counts it.
     """
 
     topic_id: str
     partitions: int
+    max_message_bytes: int
 
 
 class RebalanceListener(Protocol):
@@ -75,7 +97,7 @@ class Connection(Protocol):
     def settle(self) -> None:
         """Abort whatever an earlier client of this identity left open; before anything else but joining."""
 
-    def poll(self, max_records: int, timeout: float) -> list[Record | EndOfPartition]:
+    def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
         """Return the next records of the started partitions, in order; wait `timeout` seconds for the first one."""
 
     def start(self, partition: int, offset: int) -> None:
@@ -93,8 +115,8 @@ class Connection(Protocol):
         With `cached`, what the last fetch told, without asking the broker; (-1, -1) if nothing yet.
         """
 
-    def last_published(self, partition: int) -> int | None:
-        """Return the offset of a committed record near the end of an output partition; None if it holds none."""
+    def tail(self, topic: str, partition: int) -> Tail:
+        """Return what the end of an output or dead-letter partition holds, for a read_committed reader."""
 
     def begin(self) -> None:
         """Begin a transaction."""

@@ -14,18 +14,18 @@ from consumer.checkpoint.writer import Snapshot
 from consumer.errors import CheckpointsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from consumer.assigned import Assigned
-    from consumer.assignment import Assignment
+    from consumer.assignment import Assignment, Superseded
     from consumer.checkpoint.writer import CheckpointWriter, Written
     from consumer.metrics import Metrics
 
 _WAIT_SECONDS: Final = 0.2
 _URGENT_SECONDS: Final = 1.0
-"""Time between two tries once half of `MAX_REPLAY_RECORDS` is used up."""
+"""Time between two tries once half of `MAX_REPLAY_RECORDS` is used up, and where an anchor holds a partition back."""
 
 
 class Checkpointing:
@@ -65,6 +65,11 @@ class Checkpointing:
         """
         self._collect(0.0)
         now = self._clock()
+        for assigned in self._assignment.in_phase(Phase.ANCHORING):
+            is_wanted = assigned.awaits_commit and assigned.durable is None and not assigned.is_snapshot_pending
+            if is_wanted and now - assigned.snapshot_at >= _URGENT_SECONDS:
+                self._take(assigned)
+                return
         for assigned in self._assignment.in_phase(Phase.LIVE):
             distance = assigned.replay_distance
             self._metrics.gauge("replay_distance_records", distance, assigned.partition)
@@ -94,10 +99,10 @@ class Checkpointing:
             if not self._collect(_WAIT_SECONDS):
                 return False
 
-    def prune(self, prunable: list[tuple[int, int]]) -> None:
+    def prune(self, superseded: Sequence[Superseded]) -> None:
         """Let the writer remove what a confirmed commit has superseded."""
-        for partition, below in prunable:
-            self._writer.prune(partition, below)
+        for each in superseded:
+            self._writer.prune(each.partition, each.below, each.kept)
 
     def _is_worthwhile(self, assigned: Assigned) -> bool:
         """Tell whether a snapshot now would be newer than what exists or is under way."""
@@ -137,7 +142,8 @@ class Checkpointing:
             return False
         self._metrics.gauge("last_checkpoint_timestamp_seconds", time.time())
         self._metrics.observe("checkpoint_seconds", written.seconds)
-        if owner is not None:  # else its partition was dropped meanwhile, and nothing will ever refer to it
+        # Nothing will ever refer to it where its partition was dropped meanwhile, or anchors elsewhere by now.
+        if owner is not None and (owner.phase is Phase.LIVE or owner.state.next_offset == snapshot.offset):
             owner.durable = written.name
             self._metrics.gauge("checkpoint_bytes", written.size, snapshot.partition)
         self._log.info(

@@ -1,19 +1,24 @@
-"""The command line: `smart-inventory run | topics create | simulate | config`."""
+"""The command line of `smart-inventory`: running, settings, models, topics, checkpoints, dead letters, stock."""
 
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from consumer import __version__, settings
-from consumer.errors import ExitCode, RetryError, SettingsError, StopError
+from consumer.commands import checkpoints
+from consumer.commands.check_model import check_model
+from consumer.commands.dead_letters import dead_letters_app
+from consumer.commands.import_stock import EXAMPLE, import_stock
+from consumer.commands.terminal import one_sentence, output, settings_with_broker
+from consumer.errors import SettingsError, StopError
+from consumer.permissions import Permissions
 from consumer.settings import Settings
+from consumer.skips import parse_skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,15 +33,17 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+app.command("check-model", epilog="Example: smart-inventory check-model my_models:forest")(check_model)
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
-
-_output: Final = Console()
+app.add_typer(dead_letters_app, name="dead-letters")
+app.command("import-stock", epilog=EXAMPLE)(import_stock)
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        _output.print(f"smart-inventory {__version__}", highlight=False)
+        output.print(f"smart-inventory {__version__}", highlight=False)
         raise typer.Exit
 
 
@@ -50,7 +57,7 @@ def root(
 
 
 @app.command(epilog="Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 smart-inventory run --stop-at-end")
-def run(
+def run(  # noqa: PLR0913 -- one option each
     *,
     stop_at_end: Annotated[
         bool, typer.Option("--stop-at-end", help="Leave once the group has committed up to where the input ends now.")
@@ -58,14 +65,54 @@ def run(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes on this machine; worker i is INSTANCE_ID-i on METRICS_PORT+i.")
     ] = 1,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTITION:FROM-TO", help="Pass over these records, both offsets included; may be repeated."
+        ),
+    ] = None,
+    adopt_state: Annotated[
+        bool,
+        typer.Option(
+            "--adopt-state",
+            help="After a clean stop, take over the state of a changed setting, model, River, Python or signing key.",
+        ),
+    ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Where a referenced checkpoint is missing, use an older one or the whole log."),
+    ] = False,
+    resume_after_output: Annotated[
+        bool,
+        typer.Option(
+            "--resume-after-output", help="Where committed offsets are lost, go on after the last published record."
+        ),
+    ] = False,
+    publish_anew: Annotated[
+        bool,
+        typer.Option(
+            "--publish-anew", help="Where committed offsets are lost, publish everything again from the log's start."
+        ),
+    ] = False,
+    require_warm_start: Annotated[
+        bool, typer.Option("--require-warm-start", help="Do not start without the model of ML_MODEL_PATH.")
+    ] = False,
 ) -> None:
-    """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment."""
-    with _one_sentence():
+    """Read stock transactions, publish predictions, until SIGTERM or SIGINT. Settings come from the environment.
+
+    The options of recovery act on each partition that is in their situation, and on no other.
+    """
+    with one_sentence():
         loaded = settings.load()
+        skips = [parse_skip(text) for text in skip or ()]
+        permissions = Permissions(adopt_state, rebuild, resume_after_output, publish_anew, require_warm_start)
+        if resume_after_output and publish_anew:
+            raise SettingsError("--resume-after-output and --publish-anew exclude each other; expected one of them")
         if workers > 1:
             from consumer.supervisor import run_workers  # noqa: PLC0415 -- only where it is needed
 
-            arguments = ["--stop-at-end"] if stop_at_end else []
+            arguments = [*(["--stop-at-end"] if stop_at_end else []), *permissions.arguments()]
+            arguments += [word for text in skip or () for word in ("--skip", text)]
             code = run_workers(
                 workers,
                 arguments,
@@ -79,32 +126,32 @@ def run(
 
         log = logs.configure()
         try:
-            run_worker(loaded, os.environ, log, stop_at_end=stop_at_end)
+            run_worker(loaded, os.environ, log, stop_at_end=stop_at_end, skips=skips, permissions=permissions)
         except StopError as error:
             log.error("stopped_by_error", kind=type(error).__name__, reason=str(error), exit_code=error.exit_code)  # noqa: TRY400 -- one sentence, no traceback
             raise
 
 
-@app.command(name="config")
+@app.command(name="config", epilog="Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 smart-inventory config")
 def config() -> None:
     """Show every setting in force, secrets hidden, and the KAFKA_* properties that are passed to the client."""
-    with _one_sentence():
+    with one_sentence():
         loaded = settings.load()
         table = Table(title="Settings")
         for column in ("variable", "value", "meaning"):
             table.add_column(column)
         for name, field in Settings.model_fields.items():
             value = settings.redacted(name, getattr(loaded, name))
-            table.add_row(name.upper(), value, field.description or "")
-        _output.print(table)
+            table.add_row(name.upper(), Text(value), field.description or "")
+        output.print(table)
         properties = settings.kafka_properties(os.environ)
         if properties:
             passed = Table(title="Passed to the Kafka client")
             for column in ("property", "value"):
                 passed.add_column(column)
             for name, value in properties.items():
-                passed.add_row(name, settings.redacted(name, value))
-            _output.print(passed)
+                passed.add_row(Text(name), Text(settings.redacted(name, value)))
+            output.print(passed)
         from consumer.run import refuse_owned  # noqa: PLC0415
 
         refuse_owned(properties)
@@ -119,8 +166,8 @@ def topics_create(
     ] = -1,
 ) -> None:
     """Create the input, output and dead-letter topics where they do not exist."""
-    with _one_sentence():
-        loaded = _with_broker()
+    with one_sentence():
+        loaded = settings_with_broker()
         from consumer import logs  # noqa: PLC0415
         from consumer.kafka.topics import create_topics  # noqa: PLC0415
         from consumer.run import client_properties, topic_names  # noqa: PLC0415
@@ -133,7 +180,7 @@ def topics_create(
             retention_ms=retention_ms,
         )
         for name, is_new in created.items():
-            _output.print(f"{name}: {'created' if is_new else 'exists already, left as it is'}", highlight=False)
+            output.print(f"{name}: {'created' if is_new else 'exists already, left as it is'}", highlight=False)
 
 
 @app.command(epilog="Example: smart-inventory simulate --source completejourney --limit 100000 --rate 5000")
@@ -150,8 +197,8 @@ def simulate(  # noqa: PLR0913 -- one option each
     seed: Annotated[int, typer.Option(help="Seed of the synthetic shop and of the faults.")] = 0,
 ) -> None:
     """Send a shop's stock transactions to the input topic."""
-    with _one_sentence():
-        loaded = _with_broker()
+    with one_sentence():
+        loaded = settings_with_broker()
         from consumer import logs  # noqa: PLC0415
         from consumer.run import client_properties  # noqa: PLC0415
         from consumer.simulate.faults import with_faults  # noqa: PLC0415
@@ -173,7 +220,7 @@ def simulate(  # noqa: PLR0913 -- one option each
         table.add_column("records", justify="right")
         for kind, number in sorted(report.by_kind.items()):
             table.add_row(kind, f"{number:,}")
-        _output.print(table)
+        output.print(table)
 
 
 def _shop(source: str, limit: int | None, key_by: str, seed: int) -> Iterator[ShopEvent]:
@@ -188,23 +235,3 @@ def _shop(source: str, limit: int | None, key_by: str, seed: int) -> Iterator[Sh
 
         return completejourney_events(key_by=key_by, limit=limit)  # type: ignore[arg-type]  # checked above
     raise SettingsError(f"--source {source!r}: expected synthetic or completejourney")
-
-
-def _with_broker() -> Settings:
-    loaded = settings.load()
-    if loaded.kafka_bootstrap_servers is None:
-        raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
-    return loaded
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Say an error in one sentence on standard error and leave with its exit code."""
-    try:
-        yield
-    except StopError as error:
-        sys.stderr.write(f"smart-inventory: {error}\n")
-        raise typer.Exit(error.exit_code) from error
-    except RetryError as error:
-        sys.stderr.write(f"smart-inventory: {error}\n")
-        raise typer.Exit(ExitCode.BROKER) from error

@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     CHECKPOINTS = 8
     BROKER = 9
     MODEL = 10
+    INVALID_RATIO = 11
+    BAD_LINES = 12
 
 
 class SmartInventoryError(Exception):
@@ -101,3 +103,9 @@ class ModelError(StopError):
     """A model raised an exception."""
 
     exit_code = ExitCode.MODEL
+
+
+class InvalidRatioError(StopError):
+    """So many events are invalid that something is wrong with all of them."""
+
+    exit_code = ExitCode.INVALID_RATIO

@@ -21,7 +21,7 @@ DEFAULT_GROUP: Final = "smart-inventory"
 
 def derive(group: str, signing_key: str) -> str:
     """Return the seed, a decimal number below 2**32, of a group and signing key."""
-    digest = hashlib.sha256(f"{group}\x00{signing_key}".encode()).digest()
+    digest = hashlib.sha256(f"{group}\x00{signing_key}".encode(errors="surrogateescape")).digest()
     return str(int.from_bytes(digest[:4], "big"))
 
 

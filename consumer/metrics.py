@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from schemas.dead_letter import Reason
+from schemas.routing import Misrouting
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -68,7 +71,7 @@ METRICS: Final = (
         "records_skipped",
         "counter",
         "Records that publish nothing, by reason.",
-        "A jump in repeats: a producer sends again what it sent before.",
+        "A jump in repeats: a producer sends again what it sent before. operator: `run --skip` is in force.",
         ("reason",),
     ),
     Metric(
@@ -77,6 +80,19 @@ METRICS: Final = (
         "Events refused, by reason.",
         "Read the dead-letter topic's error.* headers and tell the POS team.",
         ("reason",),
+    ),
+    Metric(
+        "misrouted_items",
+        "counter",
+        "Items whose first record had no key, a foreign one, or lay in another partition than murmur2 of it gives.",
+        "Ask the POS team for its record key and partitioner (docs/contract.md): an item's events must meet.",
+        ("reason",),
+    ),
+    Metric(
+        "unknown_levels",
+        "counter",
+        "Predictions for items of which no level was ever observed.",
+        "Import the opening stock: `smart-inventory import-stock`.",
     ),
     Metric(
         "late_events",
@@ -197,9 +213,21 @@ METRICS: Final = (
     Metric(
         "restores",
         "counter",
-        "Partitions restored, by rung of the recovery ladder.",
-        "unusable_checkpoint or replay_from_first: a checkpoint was damaged or lost; see the log.",
+        "Partitions restored, by rung of the recovery ladder, and rungs that failed.",
+        "Anything but fresh, empty and checkpoint: see the table in docs/operations.md and the log.",
         ("outcome",),
+    ),
+    Metric(
+        "gaps_accepted",
+        "counter",
+        "Times that a partition went on above records that retention had removed (ON_GAP=accept).",
+        "Any: predictions are missing or rest on less than the whole log; raise the input's retention.",
+    ),
+    Metric(
+        "gap_records",
+        "counter",
+        "Offsets that accepted gaps have passed over.",
+        "See gaps_accepted.",
     ),
     Metric(
         "clients_rebuilt",
@@ -271,21 +299,31 @@ class Metrics:
     def add_tally(self, tally: Tally) -> None:
         """Publish what a task counted."""
         dead = sum(tally.dead_letters.values())
-        self.count("records_consumed", tally.predictions + tally.repeats + dead)
+        self.count("records_consumed", tally.predictions + tally.repeats + tally.skipped + dead)
         self.count("predictions_produced", tally.predictions)
         self.count("late_events", tally.late)
         self.count("unknown_types", tally.unknown_types)
+        self.count("unknown_levels", tally.unknown_levels)
         self.count("events_learned", tally.learned)
         if tally.repeats:
             self.count("records_skipped", tally.repeats, "repeat")
+        if tally.skipped:
+            self.count("records_skipped", tally.skipped, "operator")
+        for reason, number in tally.misrouted.items():
+            self.count("misrouted_items", number, reason)
         for reason, number in tally.dead_letters.items():
             self.count("dead_letters", number, reason)
 
 
 _VOCABULARIES: Final[dict[str, tuple[str, ...]]] = {
-    "records_skipped": ("repeat",),
+    "records_skipped": ("repeat", "operator"),
+    "misrouted_items": tuple(wrong.value for wrong in Misrouting),
+    "dead_letters": tuple(reason.value for reason in Reason),
     "phase_seconds": ("poll", "process", "commit", "restore", "snapshot"),
     "transactions": ("committed", "aborted", "rebuilt"),
     "rebalances": ("gained", "revoked", "lost"),
-    "restores": ("fresh", "empty", "checkpoint", "unusable_checkpoint", "replay_from_first"),
+    "restores": (
+        *("fresh", "empty", "checkpoint", "older_checkpoint", "replay_from_first"),
+        *("unusable_checkpoint", "rebuilt", "replay_differs", "adopted", "resumed", "published_anew"),
+    ),
 }

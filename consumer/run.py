@@ -16,7 +16,8 @@ from consumer.health import Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
 from consumer.kafka.topics import TopicNames
 from consumer.metrics import Metrics
-from consumer.settings import Guarantee, Settings, kafka_properties, refuse_unsupported
+from consumer.permissions import NONE_GIVEN, Permissions
+from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,21 +26,28 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from consumer.broker import Connection, InputTopic, RebalanceListener
+    from consumer.skips import SkipRange
     from consumer.worker import Worker
 
 _START_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.5
 
 
-def run_worker(
-    settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger, *, stop_at_end: bool = False
+def run_worker(  # noqa: PLR0913 -- what one start is told
+    settings: Settings,
+    environment: Mapping[str, str],
+    log: FilteringBoundLogger,
+    *,
+    stop_at_end: bool = False,
+    skips: Sequence[SkipRange] = (),
+    permissions: Permissions = NONE_GIVEN,
 ) -> None:
     """Run one worker in this process until a signal or the end.
 
     Raises:
         StopError: only the operator can help.
     """
-    refuse_unsupported(settings)
+    check_for_run(settings)
     process = _Process(settings, log)
     process.take_signals()
     broker = kafka_broker(settings, environment, log)
@@ -52,18 +60,26 @@ def run_worker(
             listener = _Relay()
             connecting = pool.submit(_connect, broker, listener, log)
             from consumer.assembly import build_worker  # noqa: PLC0415
+            from consumer.model_trial import try_before_first_event  # noqa: PLC0415
 
             topic, connection = connecting.result()
-        worker = build_worker(
-            settings,
-            broker=broker,
-            topic=topic,
-            health=health,
-            metrics=metrics,
-            log=log,
-            hash_seed=_hash_seed(),
-            stop_at_end=stop_at_end,
-        )
+        try:
+            try_before_first_event(settings.model, connection, topic.partitions, log)
+            worker = build_worker(
+                settings,
+                broker=broker,
+                topic=topic,
+                health=health,
+                metrics=metrics,
+                log=log,
+                hash_seed=_hash_seed(),
+                stop_at_end=stop_at_end,
+                skips=skips,
+                permissions=permissions,
+            )
+        except BaseException:
+            connection.discard()
+            raise
 
         listener.target = worker
         process.worker = worker

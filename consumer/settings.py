@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from enum import StrEnum
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}").fullmatch
+_MOST_SHOWN: Final = 80
+"""Characters of a refused value that a message repeats: an environment variable may hold 128 KiB."""
+
 _SECRET: Final = re.compile(r"password|secret|sasl\.jaas|\.key|_key|\.pem|token|credential").search
 
 
@@ -44,8 +48,8 @@ class GapPolicy(StrEnum):
 
 
 def _topic_name(value: str) -> str:
-    if not _TOPIC(value):
-        raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them")
+    if not _TOPIC(value) or value in {".", ".."}:
+        raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them, but not '.' or '..'")
     return value
 
 
@@ -69,22 +73,36 @@ class Settings(BaseSettings):
     processing_guarantee: Guarantee = Field(default=Guarantee.EXACTLY_ONCE, description="exactly_once, at_least_once.")
     commit_interval_ms: int = Field(default=200, ge=1, le=5_000, description="Longest age of a transaction.")
     checkpoint_url: str = Field(default="file:checkpoints", description="Where checkpoints go: file:DIRECTORY.")
-    checkpoint_interval_seconds: float = Field(default=10, gt=0, description="Time between a partition's checkpoints.")
-    checkpoint_signing_key: SecretStr | None = Field(default=None, description="Not supported yet: refused by run.")
-    model: str = Field(default="linear", description="linear.")
+    checkpoint_interval_seconds: float = Field(
+        default=10, gt=0, le=86_400, allow_inf_nan=False, description="Time between a partition's checkpoints."
+    )
+    checkpoint_signing_key: SecretStr | None = Field(
+        default=None, description="Signs checkpoints; with it, those not signed by it are refused."
+    )
+    model: str = Field(default="guarded", description="guarded, linear, or module:function of your own.")
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
-    ml_model_path: str | None = Field(default=None, description="Not supported yet: refused by run.")
+    ml_model_path: str | None = Field(default=None, description="A pickled pipeline that new models begin with.")
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
     transaction_max_records: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per transaction.")
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
-    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Not in force yet.")
-    invalid_window_records: int = Field(default=1_000, ge=1, description="Not in force yet.")
+    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Share of invalid events that stops.")
+    invalid_window_records: int = Field(
+        default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."
+    )
     max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity.")
-    max_clock_ahead_seconds: int = Field(default=86_400, ge=0, description="How far occurred_at may be ahead.")
-    checkpoint_keep: int = Field(default=3, ge=1, description="Checkpoints kept per partition.")
-    max_replay_records: int = Field(default=5_000_000, ge=1, description="Stop before a replay would be longer.")
-    on_gap: GapPolicy = Field(default=GapPolicy.STOP, description="stop; accept is not supported yet: refused by run.")
-    shutdown_seconds: float = Field(default=20, gt=0, description="Longest time that a stop may take.")
+    max_clock_ahead_seconds: int = Field(
+        default=86_400, ge=0, le=1_000_000_000, description="How far occurred_at may be ahead."
+    )
+    checkpoint_keep: int = Field(default=3, ge=1, le=1_000_000, description="Checkpoints kept per partition.")
+    max_replay_records: int = Field(
+        default=5_000_000, ge=1, le=10**15, description="Stop before a replay would be longer."
+    )
+    on_gap: GapPolicy = Field(
+        default=GapPolicy.STOP, description="stop or accept, where retention has removed records that are needed."
+    )
+    shutdown_seconds: float = Field(
+        default=20, gt=0, le=86_400, allow_inf_nan=False, description="Longest time that a stop may take."
+    )
 
     def checkpoint_directory(self) -> Path:
         """Return the directory of `CHECKPOINT_URL`.
@@ -98,6 +116,11 @@ class Settings(BaseSettings):
                 f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints"
             )
         return Path(unquote(path.removeprefix("//")))
+
+    def signing_key(self) -> bytes | None:
+        """Return the bytes of `CHECKPOINT_SIGNING_KEY`; None where it is not set."""
+        key = self.checkpoint_signing_key
+        return None if key is None else os.fsencode(key.get_secret_value())  # any bytes may be a key
 
 
 _WORKER_VARIABLES: Final = frozenset({"KAFKA_BOOTSTRAP_SERVERS"})
@@ -116,22 +139,16 @@ def load() -> Settings:
         raise SettingsError("; ".join(problems)) from None
 
 
-def refuse_unsupported(settings: Settings) -> None:
-    """Refuse what is in the contract but not built yet, rather than ignore it.
+def check_for_run(settings: Settings) -> None:
+    """Refuse settings that no worker can run with, before anything starts.
 
     Raises:
-        SettingsError: such a setting is set.
+        SettingsError: there is one.
     """
     if settings.kafka_bootstrap_servers is None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
-    if settings.model != "linear":
-        raise SettingsError(f"MODEL={settings.model!r} is not supported by this version; expected linear")
-    if settings.checkpoint_signing_key is not None:
-        raise SettingsError("CHECKPOINT_SIGNING_KEY is not supported by this version; unset it")
-    if settings.ml_model_path is not None:
-        raise SettingsError("ML_MODEL_PATH is not supported by this version; unset it")
-    if settings.on_gap is not GapPolicy.STOP:
-        raise SettingsError("ON_GAP=accept is not supported by this version; expected stop")
+    if settings.model not in {"guarded", "linear"} and ":" not in settings.model:
+        raise SettingsError(f"MODEL={settings.model!r}: expected guarded, linear, or module:function for your own")
     settings.checkpoint_directory()
 
 
@@ -156,6 +173,8 @@ def redacted(name: str, value: object) -> str:
 
 def _problem(detail: Mapping[str, Any]) -> str:
     name = str(detail["loc"][0]).upper() if detail["loc"] else "settings"
-    expected = str(detail["msg"]).removeprefix("Value error, ")
+    expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     shown = redacted(name, detail.get("input"))
-    return f"{name}={shown!r}: expected {expected[0].lower()}{expected[1:].removeprefix('nput should be ')}"
+    if len(shown) > _MOST_SHOWN:
+        shown = f"{shown[:_MOST_SHOWN]}..."
+    return f"{name}={shown!r}: expected {expected[0].lower()}{expected[1:]}"

@@ -39,7 +39,7 @@ def run_workers(
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
     first_failure = 0
-    while any(worker.poll() is None for worker in workers):
+    while None in [worker.poll() for worker in workers]:  # each is polled: one that fails must not go unnoticed
         failed = [worker.returncode for worker in workers if worker.returncode]
         if failed and not first_failure:
             first_failure = failed[0]

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from consumer.assigned import Phase
 from consumer.assignment import Assignment
-from consumer.broker import EndOfPartition, Position
+from consumer.broker import Notice, OutOfRange, Position
+from consumer.checkpoint.reader import CheckpointReader
 from consumer.checkpoint.writer import CheckpointWriter
 from consumer.checkpointing import Checkpointing
 from consumer.end_of_input import EndOfInput
 from consumer.errors import (
     AbortError,
     FencedError,
+    InvalidRatioError,
     LogGapError,
     ModelError,
     NameClashError,
@@ -28,7 +30,10 @@ from consumer.errors import (
     SmartInventoryError,
     StateError,
 )
-from consumer.learning.task import PartitionTask, Tally
+from consumer.learning.task import Outcome, PartitionTask, Tally
+from consumer.permissions import NONE_GIVEN, Permissions
+from consumer.recovery import Recovery
+from consumer.settings import GapPolicy
 from consumer.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -40,14 +45,18 @@ if TYPE_CHECKING:
     from consumer.broker import Broker, Connection
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.unpickling import Admitted
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.regressor import Regressor
+    from consumer.learning.model import ModelKind
+    from consumer.learning.task import Output
     from consumer.metrics import Metrics
     from consumer.record import Record
     from consumer.settings import Settings
+    from consumer.skips import SkipRange
 
 _REPLAYING: Final = Phase.REPLAYING  # a global is found faster than an enum's member
+_DEAD_LETTER: Final = Outcome.DEAD_LETTER
 _BATCH_RECORDS: Final = 2_000
 _POLL_SECONDS: Final = 0.1
 _FENCED_WITHIN_SECONDS: Final = 60.0
@@ -62,12 +71,15 @@ class Worker:
         broker: Kafka, real or simulated.
         store: where checkpoints go.
         identity: whose state this is.
+        admitted: what a checkpoint may name.
         learning: the settings that predictions depend on.
-        model_factory: builds an untrained model.
+        model_kind: makes the models.
         settings: everything else.
         health: what the loop says of itself.
         partitions: how many the input topic has.
         stop_at_end: leave once the group has committed up to where the input ended at the start.
+        skips: ranges of records that the operator wants passed over.
+        permissions: what the operator allows in recovery.
         clock: monotonic, in seconds.
     """
 
@@ -77,29 +89,43 @@ class Worker:
         broker: Broker,
         store: CheckpointStore,
         identity: Identity,
+        admitted: Admitted,
         learning: LearningSettings,
-        model_factory: Callable[[], Regressor],
+        model_kind: ModelKind,
         settings: Settings,
         health: Health,
         metrics: Metrics,
         log: FilteringBoundLogger,
         partitions: int,
         stop_at_end: bool = False,
+        skips: Sequence[SkipRange] = (),
+        permissions: Permissions = NONE_GIVEN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
         self._identity = identity
         self._learning = learning
-        self._model_factory = model_factory
+        self._model_kind = model_kind
+        self._skips = skips
+        self._permissions = permissions
         self._settings = settings
         self._health = health
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._recovery = Recovery(
+            identity=identity,
+            reader=CheckpointReader(store, identity, admitted=admitted, key=settings.signing_key()),
+            new_task=self._new_task,
+            topics={Outcome.PREDICTION: settings.output_topic, Outcome.DEAD_LETTER: settings.dead_letter_topic},
+            permissions=permissions,
+            accepts_gaps=settings.on_gap is GapPolicy.ACCEPT,
+            metrics=metrics,
+            log=log,
+        )
         self._assignment = Assignment(
             identity=identity,
-            store=store,
-            new_task=self._new_task,
+            recovery=self._recovery,
             keep=settings.checkpoint_keep,
             clock=clock,
             metrics=metrics,
@@ -107,7 +133,7 @@ class Worker:
         )
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
-            writer=CheckpointWriter(store, identity),
+            writer=CheckpointWriter(store, identity, admitted=admitted, key=settings.signing_key()),
             interval=settings.checkpoint_interval_seconds,
             max_replay_records=settings.max_replay_records,
             clock=clock,
@@ -160,7 +186,9 @@ class Worker:
                 self._log.info("retry", reason=str(error))
 
     def _has_reached_end(self) -> bool:
-        return self._end is not None and self._end.is_reached(self._connection, self._assignment, self._partitions)
+        if self._end is None or (self._permissions != NONE_GIVEN and not self._assignment.is_settled):
+            return False  # told to adopt or to rebuild, it does so even where no record is left to read
+        return self._end.is_reached(self._connection, self._assignment, self._partitions)
 
     def abandon(self) -> None:
         """Throw the clients away, committing nothing: the next start finds what was committed."""
@@ -211,7 +239,7 @@ class Worker:
             return _POLL_SECONDS
         return max(0.0, min(_POLL_SECONDS, self._settings.commit_interval_ms / 1000 - self._transaction.age))
 
-    def _process(self, polled: Sequence[Record | EndOfPartition]) -> None:
+    def _process(self, polled: Sequence[Record | Notice]) -> None:
         running = self._assignment.running()
         transaction = self._transaction
         try:
@@ -224,10 +252,13 @@ class Worker:
                     continue  # fetched before its partition was restored
                 if assigned.phase is _REPLAYING and not self._replay(assigned, item, running):
                     continue
-                if isinstance(item, EndOfPartition):
-                    task.skip_to(item.offset)  # markers and aborted records take offsets too
+                if isinstance(item, Notice):
+                    self._heed(assigned, item, running)
                     continue
-                transaction.add(item.partition, task.process(item))
+                output = self._apply(task, item) if self._skips else task.process(item)
+                if output is not None and output.outcome is _DEAD_LETTER:
+                    self._judge(task, item)
+                transaction.add(item.partition, output)
                 assigned.last_timestamp_ms = item.timestamp_ms
         except SmartInventoryError:
             raise
@@ -240,37 +271,73 @@ class Worker:
             self._publish_tally(assigned)
         self._metrics.gauge("last_processed_timestamp_seconds", time.time())
 
-    def _replay(self, assigned: Assigned, item: Record | EndOfPartition, running: dict[int, Assigned]) -> bool:
-        """Learn again what lies below the committed offset; tell whether `item` is still to be processed live."""
-        task = assigned.state
-        is_beyond = item.offset >= assigned.committed_offset
+    def _apply(self, task: PartitionTask, record: Record) -> Output | None:
+        """Let the task process a record, unless the operator said to pass over it."""
+        if any(skip.covers(record.partition, record.offset) for skip in self._skips):
+            task.skip(record)
+            return None
+        return task.process(record)
+
+    def _judge(self, task: PartitionTask, record: Record) -> None:
+        """Stop rather than drain a topic into the dead letters; the open transaction goes with the clients.
+
+        Raises:
+            InvalidRatioError: the share of invalid events has crossed the limit.
+        """
+        ratio, limit = task.invalid_ratio(), self._settings.max_invalid_ratio
+        if ratio > limit:
+            raise InvalidRatioError(
+                f"partition {record.partition}, offset {record.offset}: {ratio:.1%} of the last "
+                f"{self._learning.invalid_window_records} records are invalid, more than MAX_INVALID_RATIO={limit:g}; "
+                "nothing of this transaction is committed. See the dead letters' error.reason, mend the producer, then "
+                f"raise MAX_INVALID_RATIO, or pass over a range with `run --skip {record.partition}:FROM-TO`"
+            )
+
+    def _replay(self, assigned: Assigned, item: Record | Notice, running: dict[int, Assigned]) -> bool:
+        """Learn again what lies below the goal; tell whether `item` is still to be processed live."""
+        task, goal = assigned.state, assigned.destination
+        is_beyond = item.offset >= goal.offset
+        if isinstance(item, OutOfRange):
+            return True
         if not is_beyond:
-            if isinstance(item, EndOfPartition):
+            if isinstance(item, Notice):
                 raise LogGapError(
                     f"partition {item.partition} ends at offset {item.offset}, below the committed offset "
-                    f"{assigned.committed_offset}: the log has lost records, as after an unclean leader election"
+                    f"{goal.offset}: the log has lost records, as after an unclean leader election"
                 )
-            task.process(item)  # what it would publish was published and committed before
-        if not is_beyond and task.next_offset < assigned.committed_offset:
+            goal.note(item, self._apply(task, item))  # what it would publish was published and committed before
+        if not is_beyond and task.next_offset < goal.offset:
             return False
         self._publish_tally(assigned)
+        if not self._recovery.has_arrived(assigned, self._connection):
+            del running[item.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
+            return False
+        return is_beyond
+
+    def _heed(self, assigned: Assigned, notice: Notice, running: dict[int, Assigned]) -> None:
+        """Follow what the client says of the log: it ends here for now, or the next record is not there any more."""
+        if not isinstance(notice, OutOfRange):
+            assigned.state.skip_to(notice.offset)  # markers and aborted records take offsets too
+            return
+        del running[notice.partition]  # it goes on from elsewhere
+        self._publish_tally(assigned)
         try:
-            is_live = self._assignment.has_replayed(assigned, self._connection)
+            if assigned.phase is Phase.LIVE:
+                self._commit()  # what was done below the gap, before its offset jumps
+            self._recovery.out_of_range(assigned, self._connection)
         except RetryError as error:
             # Not retried from here: the rest of the batch has been fetched and would never come again.
             raise RebuildError(str(error)) from error
-        if not is_live:
-            del running[item.partition]  # a lower rung began, and what was fetched is not its next record
-            return False
-        return is_beyond
 
     def _restore(self) -> None:
         started = self._clock()
         gained = self._assignment.in_phase(Phase.GAINED)
         if any(assigned.partition >= self._partitions for assigned in gained):
             self._partitions = self._broker.check_topics().partitions  # the topic has grown: do the outputs suffice?
+            for assigned in self._assignment.running().values():
+                assigned.state.partitions = self._partitions
         self._assignment.restore_gained(self._connection)
-        self._assignment.start_fresh(self._connection)
+        self._assignment.start_committed(self._connection)
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
 
     def _commit(self) -> None:
@@ -401,7 +468,8 @@ class Worker:
             self._metrics.add_tally(tally)
         else:
             self._metrics.count(
-                "records_replayed", tally.predictions + tally.repeats + sum(tally.dead_letters.values())
+                "records_replayed",
+                tally.predictions + tally.repeats + tally.skipped + sum(tally.dead_letters.values()),
             )
 
     def _publish_gauges(self) -> None:
@@ -429,5 +497,6 @@ class Worker:
             first_offset=first_offset,
             settings=self._learning,
             model_id=self._identity.model_id,
-            model_factory=self._model_factory,
+            model_kind=self._model_kind,
+            partitions=self._partitions,
         )

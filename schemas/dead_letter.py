@@ -8,6 +8,7 @@ reaches a log or a dashboard through them.
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, bytes | None]]
 
+UNREADABLE_HEADERS: Final[Headers] = [("unreadable-headers", None)]
+"""In place of the headers of a record one of whose names is no UTF-8: the Kafka client reads none of them then."""
+
 
 class Reason(StrEnum):
-    """Why an event was refused. The first rule that it breaks counts, in the order of this list."""
+    """Why an event was refused. The first rule that it breaks counts, in the order of this list.
+
+    But for `too_large`: a record that would not fit as a dead letter is that, whatever else it breaks.
+    """
 
     EMPTY_VALUE = "empty_value"
     NOT_JSON = "not_json"
@@ -26,7 +33,9 @@ class Reason(StrEnum):
     COUNT_WITHOUT_LEVEL = "count_without_level"
     SIGN_CONTRADICTS_TYPE = "sign_contradicts_type"
     OCCURRED_AT_OUT_OF_RANGE = "occurred_at_out_of_range"
+    TOO_LARGE = "too_large"
     CONFLICTING_REPEAT = "conflicting_repeat"
+    BROKE_MODEL = "broke_model"
 
 
 MESSAGES: Final[dict[Reason, str]] = {
@@ -41,6 +50,10 @@ MESSAGES: Final[dict[Reason, str]] = {
     "own Kafka timestamp.",
     Reason.CONFLICTING_REPEAT: "An event of the same store_id, transaction_id, sku and line_id came before with other "
     "content.",
+    Reason.TOO_LARGE: "The record would not fit into the dead-letter or the prediction topic; its key, value and "
+    "headers are left out here and stay in the input topic, at error.partition and error.offset.",
+    Reason.BROKE_MODEL: "The event would have left a number in the model's state that is not finite; the model is as "
+    "it was before.",
 }
 """The text of `error.message` by reason; `{field}` and `{expected}` are filled from the contract, never the event."""
 
@@ -105,6 +118,27 @@ def dead_letter_headers(  # noqa: PLR0913 -- one parameter for each header of th
         ("error.attempts", str(attempts)),
     )
     return kept + [(name, text.encode()) for name, text in texts]
+
+
+def size_headers(
+    key: bytes | None, value: bytes | None, original: Iterable[tuple[str, bytes | None]] | None
+) -> Headers:
+    """Return what a `too_large` dead letter has in place of its key, value and headers: their sizes, and SHA-256.
+
+    Sizes are in bytes, uncompressed; the digest is that of the value, hexadecimal, by which the original can be told.
+    """
+    texts = (
+        ("error.size.key", str(len(key or b""))),
+        ("error.size.value", str(len(value or b""))),
+        ("error.size.headers", str(headers_size(original))),
+        ("error.sha256", sha256(value or b"").hexdigest()),
+    )
+    return [(name, text.encode()) for name, text in texts]
+
+
+def headers_size(headers: Iterable[tuple[str, bytes | None]] | None) -> int:
+    """Return the bytes of all names and values."""
+    return sum(len(name.encode()) + len(value or b"") for name, value in headers or ())
 
 
 def _attempts(value: bytes | None) -> int:

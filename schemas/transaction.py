@@ -16,6 +16,7 @@ import msgspec
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from schemas import json_rules
 from schemas.dead_letter import EXPECTED, InvalidEvent, Reason
 
 MILLION: Final = 1_000_000
@@ -23,6 +24,13 @@ MAX_LEVEL: Final = 1e9
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FRAME_BYTES: Final = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 _YEAR_2000_US: Final = 946_684_800 * MILLION
+
+MOST_LEVELS: Final = 100
+"""Levels of JSON's objects and arrays, the event itself the first. Parsers draw this line anywhere (RFC 8259, 9),
+pydantic's not even for each kind of nesting at the same depth: so it is drawn here, below theirs."""
+
+_PLAIN_BYTES: Final = 4_096  # a longer value may hold a number on whose digits the two parsers disagree
+_CACHED_CHARACTERS: Final = 64  # a fraction may have any number of digits: 4,096 of those would fill the memory
 
 _ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _NUMBER_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
@@ -32,9 +40,16 @@ _TIME_PATTERN: Final = (
 )
 _RFC_3339: Final = re.compile(_TIME_PATTERN.removeprefix("^").removesuffix("$")).fullmatch
 
+# The closing quote may be missing: else a text of nothing but escaped quotes would be searched again from each of them.
+_bracket_or_string: Final = re.compile(rb'[\[\]{}]|"[^"\\]*(?:\\.?[^"\\]*)*"?', re.DOTALL).finditer
+
 TAKES_AWAY: Final = frozenset({"sale", "waste", "transfer_out"})
 BRINGS: Final = frozenset({"return", "receipt", "transfer_in"})
 KNOWN_TYPES: Final = TAKES_AWAY | BRINGS | {"adjustment", "count", "void"}
+
+_QUANTITY: Final = json_rules.number(-1e6, 1e6, decimals=6)
+_COST: Final = json_rules.number(0, 1e6, decimals=None)
+_LEVEL: Final = json_rules.number(-MAX_LEVEL, MAX_LEVEL, decimals=6)
 
 
 def _identifier(max_length: int | None) -> GetPydanticSchema:
@@ -47,10 +62,10 @@ def _identifier(max_length: int | None) -> GetPydanticSchema:
         digits = core_schema.no_info_after_validator_function(str, core_schema.int_schema(strict=True))
         return core_schema.union_schema([text, core_schema.chain_schema([digits, text])], mode="left_to_right")
 
-    return GetPydanticSchema(schema)
+    return GetPydanticSchema(schema, lambda _core, _handler: json_rules.identifier(max_length))
 
 
-def _number(ge: float | None = None, le: float | None = None) -> GetPydanticSchema:
+def _number(ge: float | None = None, le: float | None = None, *, described: json_rules.JsonSchema) -> GetPydanticSchema:
     """Take a finite JSON number, or a string of plain decimal digits; nothing else is a number."""
 
     def schema(_source: Any, _handler: Any) -> CoreSchema:  # noqa: ANN401 -- pydantic's own signature
@@ -59,7 +74,7 @@ def _number(ge: float | None = None, le: float | None = None) -> GetPydanticSche
         parsed = core_schema.chain_schema([digits, core_schema.float_schema(allow_inf_nan=False, ge=ge, le=le)])
         return core_schema.union_schema([number, parsed], mode="left_to_right")
 
-    return GetPydanticSchema(schema)
+    return GetPydanticSchema(schema, lambda _core, _handler: described)
 
 
 class InventoryTransaction(BaseModel):
@@ -69,7 +84,7 @@ class InventoryTransaction(BaseModel):
     last counts. A number means the IEEE 754 double nearest to its text.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra=json_rules.complete_transaction)
 
     transaction_id: Annotated[str, _identifier(128)] = Field(description="The receipt's or document's id.")
     store_id: Annotated[str, _identifier(64)] = Field(description="With sku, the item.")
@@ -77,18 +92,21 @@ class InventoryTransaction(BaseModel):
     line_id: Annotated[str, _identifier(None)] | None = Field(
         default=None, description="Tells lines of one receipt apart that have the same sku."
     )
-    quantity: Annotated[float, _number()] | None = Field(
+    quantity: Annotated[float, _number(described=_QUANTITY)] | None = Field(
         description="Signed, in units: below 0 leaves the shelf. Null only in a count."
     )
     transaction_type: Annotated[str, Field(strict=True)] | None = Field(
         default=None, description="Null means a sale below 0, else a receipt. Unknown ones are kept and counted."
     )
-    unit_cost: Annotated[float, _number(ge=0.0, le=1e6)] | None = Field(default=None, description="Cost of one unit.")
+    unit_cost: Annotated[float, _number(ge=0.0, le=1e6, described=_COST)] | None = Field(
+        default=None, description="Cost of one unit."
+    )
     occurred_at: Annotated[str, Field(strict=True, pattern=_TIME_PATTERN)] = Field(
         validation_alias=AliasChoices("occurred_at", "timestamp"),
         description="RFC 3339 date-time with offset; `timestamp` is another name for it. Echoed as written.",
+        json_schema_extra=json_rules.moment(),
     )
-    new_stock_level: Annotated[float, _number(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = Field(
+    new_stock_level: Annotated[float, _number(ge=-MAX_LEVEL, le=MAX_LEVEL, described=_LEVEL)] | None = Field(
         default=None, description="Stock in units after this transaction; below 0 is oversold. Required in a count."
     )
     corrects: Annotated[str, _identifier(None)] | None = Field(
@@ -125,35 +143,10 @@ class StockTransaction(Protocol):
         """RFC 3339 date-time with offset."""
 
 
-class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A valid stock transaction: the contract's fields in the table's order, then its exact values.
-
-    A plain struct, because it is built for every record: 0.3 µs against 1.7 µs for the pydantic model.
-
-    Attributes:
-        quantity_millionths: the signed quantity in millionths of a unit; a null quantity counts as 0.
-        level_millionths: the observed level in millionths of a unit, or None.
-        occurred_us: `occurred_at` as microseconds since 1970 UTC.
-    """
-
-    transaction_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    store_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    quantity: float | None
-    occurred_at: str
-    line_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    transaction_type: str | None = None
-    unit_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] | None = None
-    new_stock_level: Annotated[float, msgspec.Meta(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = None
-    corrects: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    # Not of the contract: `decode` sets all three, whatever an event of that field name brought.
-    quantity_millionths: int = 0
-    level_millionths: int | None = None
-    occurred_us: int = 0
-
-
-class Moment(msgspec.Struct, gc=False, frozen=True):
+class Moment(msgspec.Struct, gc=False, frozen=True, forbid_unknown_fields=True):
     """An instant and its calendar day in its own offset.
+
+    Part of `Event`, so an event may bring one: it takes no unknown fields either, whose bytes would go unread.
 
     Attributes:
         us: microseconds since 1970 UTC.
@@ -166,7 +159,35 @@ class Moment(msgspec.Struct, gc=False, frozen=True):
     year: int
 
 
-@lru_cache(maxsize=4096)  # the lines of one receipt share their time
+class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A valid stock transaction: the contract's fields in the table's order, then its exact values.
+
+    A plain struct, because it is built for every record: 0.3 µs against 1.7 µs for the pydantic model.
+
+    Attributes:
+        quantity_millionths: the signed quantity in millionths of a unit; a null quantity counts as 0.
+        level_millionths: the observed level in millionths of a unit, or None.
+        occurred_us: `occurred_at` as microseconds since 1970 UTC.
+        moment: the same instant with its calendar day, read once.
+    """
+
+    transaction_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    store_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    quantity: float | None
+    occurred_at: str
+    line_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    transaction_type: str | None = None
+    unit_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] | None = None
+    new_stock_level: Annotated[float, msgspec.Meta(ge=-MAX_LEVEL, le=MAX_LEVEL)] | None = None
+    corrects: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    # Not of the contract: `decode` sets all four, whatever an event of that field name brought.
+    quantity_millionths: int = 0
+    level_millionths: int | None = None
+    occurred_us: int = 0
+    moment: Moment | None = None
+
+
 def parse_moment(text: str) -> Moment:
     """Read an RFC 3339 date-time with an offset.
 
@@ -176,7 +197,12 @@ def parse_moment(text: str) -> Moment:
     Raises:
         ValueError: the text has not that form, or such a day or time does not exist.
     """
-    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59"):  # datetime would take an offset of +01:60
+    return _remembered_moment(text) if len(text) <= _CACHED_CHARACTERS else _read_moment(text)
+
+
+def _read_moment(text: str) -> Moment:
+    # An offset of +01:60 and, from some version on, the hour 24 are datetime's own liberties.
+    if _RFC_3339(text) is None or (text[-3] == ":" and text[-2:] > "59") or text[11:13] > "23":
         raise ValueError("not an RFC 3339 date-time with an offset")
     text = text.upper()  # RFC 3339 allows a lower-case "t" and "z"
     if text[17:19] == "60":
@@ -186,6 +212,9 @@ def parse_moment(text: str) -> Moment:
     delta = moment - _EPOCH
     us = (delta.days * 86_400 + delta.seconds) * MILLION + delta.microseconds
     return Moment(us, moment.weekday(), moment.month, moment.year)
+
+
+_remembered_moment: Final = lru_cache(maxsize=4096)(_read_moment)  # the lines of one receipt share their time
 
 
 def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
@@ -207,10 +236,7 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
     event = _decode_plain(value) or _decode_any(value)
 
     event.quantity_millionths = quantity = _quantity_millionths(event, limits.max_quantity)
-    try:
-        event.occurred_us = occurred_us = parse_moment(event.occurred_at).us
-    except (ValueError, OverflowError):
-        raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    event.occurred_us = occurred_us = _moment(event).us
     event.level_millionths = _level_millionths(event)
 
     kind = event.transaction_type
@@ -221,6 +247,15 @@ def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
     ):
         raise InvalidEvent(Reason.OCCURRED_AT_OUT_OF_RANGE)
     return event
+
+
+def _moment(event: Event) -> Moment:
+    if event.moment is None:
+        try:
+            event.moment = parse_moment(event.occurred_at)
+        except (ValueError, OverflowError):
+            raise InvalidEvent(Reason.INVALID_FIELD, "occurred_at") from None
+    return event.moment
 
 
 # Both are exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
@@ -259,6 +294,8 @@ def _decode_plain(value: bytes) -> Event | None:
     It accepts a strict subset of the contract with equal values (a property test holds the two together): string ids
     without white space, JSON numbers, no unknown fields, so that no byte goes unread.
     """
+    if len(value) > _PLAIN_BYTES:
+        return None
     try:
         event = _msgspec_decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):  # ValidationError is a DecodeError
@@ -271,7 +308,7 @@ def _decode_plain(value: bytes) -> Event | None:
     if " " in ids or not ids.isprintable():
         return None
     try:
-        parse_moment(event.occurred_at)
+        event.moment = parse_moment(event.occurred_at)
     except (ValueError, OverflowError):
         return None
     return event
@@ -279,6 +316,8 @@ def _decode_plain(value: bytes) -> Event | None:
 
 def _decode_any(value: bytes) -> Event:
     """Decode whatever the contract allows through pydantic, which also finds the reason of a refusal."""
+    if value.count(b"[") + value.count(b"{") > MOST_LEVELS and _is_deeper_than(MOST_LEVELS, value):
+        raise InvalidEvent(Reason.NOT_JSON)
     try:
         transaction = _pydantic_decode(value)
     except ValidationError as error:
@@ -295,6 +334,20 @@ def _decode_any(value: bytes) -> Event:
         new_stock_level=transaction.new_stock_level,
         corrects=transaction.corrects,
     )
+
+
+def _is_deeper_than(levels: int, value: bytes) -> bool:
+    """Tell whether JSON is nested deeper; of what is no JSON any answer will do."""
+    depth = 0
+    for found in _bracket_or_string(value):
+        first = found[0][0]
+        if first in b"[{":
+            depth += 1
+            if depth > levels:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
 
 
 def _first_field_error(error: ValidationError) -> InvalidEvent:

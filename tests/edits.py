@@ -47,11 +47,9 @@ OFFSETS_OUTSIDE_THE_TRANSACTION = Edit(
     '            self._transactional(\n                "send_offsets_to_transaction",',
 )
 REPLAY_SKIPPED = Edit(
-    "consumer/assignment.py",
-    "        assigned.phase = Phase.REPLAYING\n",
-    "        assigned.state.skip_to(assigned.committed_offset)\n"
-    "        assigned.phase = Phase.LIVE\n"
-    "        return self._start(assigned, connection)\n",
+    "consumer/recovery.py",
+    "            assigned.phase = Phase.REPLAYING\n",
+    "            task.skip_to(goal.offset)\n            assigned.phase = Phase.LIVE\n",
 )
 FALSY_MESSAGE = Edit("consumer/kafka/connection.py", "        if first is not None:", "        if first:")
 

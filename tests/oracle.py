@@ -5,13 +5,14 @@ Kafka, transactions, checkpoints or speed tricks. It shares no code with the wor
 inherited from a common module would never show up as a difference. For the same reason it decodes with the standard
 library's ``json`` and learns with unmodified River, whatever the worker does instead.
 
-Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``. Not covered: warm start, `too_large` (it needs the
-topic's size limit) and `broke_model`, at which the oracle raises instead of guessing. Within the contract's bounds
+Covered is ``MODEL=linear`` from scratch in every ``MODEL_SCOPE``, and any other regressor that no event breaks. Not
+covered: warm start and `broke_model`, at which the oracle raises instead of guessing. Within the contract's bounds
 ``linear`` does not get there: its gradient is clipped at 1e12, so its weights stay finite however far they run away.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -25,7 +26,7 @@ import msgspec
 from river import compose, linear_model, preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 Headers: TypeAlias = "Sequence[tuple[str, bytes | None]]"
 InputRecord: TypeAlias = "tuple[int, int, bytes | None, bytes | None, Headers]"
@@ -40,6 +41,7 @@ REASONS = (
     "sign_contradicts_type",
     "occurred_at_out_of_range",
     "conflicting_repeat",
+    "too_large",
 )
 """The reasons that the oracle can give; `messages` must have a template for each."""
 
@@ -60,11 +62,16 @@ FIELDS = (
 MILLION = 1_000_000
 LEAST_PUBLISHED_DISCREPANCY = 500  # millionths: 0.0005, below which a difference is called none
 EARLIEST_INSTANT = 946_684_800 * MILLION  # 2000-01-01T00:00:00Z in microseconds since 1970
-MOST_DIGITS = 4_300  # Python refuses to convert longer integers; no contract field could hold one
+MOST_LEVELS = 100  # of objects and arrays, the event itself the first
+MOST_DIGITS = 4_300  # of a number before its decimal point
+ABSURD_LEVEL = 10**18  # millionths: a sum of quantities so large no longer stands in for a level
+OWN_BYTES = 2_048  # what a prediction's numbers and names, or a dead letter's own headers, are counted as
+LENGTH_BYTES = 5  # what Kafka may write before a header's name, and before its value
 FRAME_BYTES = 5  # a Schema Registry's magic 0x00 and 4-byte schema id
 
 LEAVES_THE_SHELF = frozenset({"sale", "waste", "transfer_out"})
 REACHES_THE_SHELF = frozenset({"return", "receipt", "transfer_in"})
+KNOWN_TYPES = LEAVES_THE_SHELF | REACHES_THE_SHELF | {"adjustment", "count", "void"}
 
 # Unicode's White_Space, spelt out: `str.strip()` would also take U+001C to U+001F, which Unicode (and Rust, hence
 # pydantic) does not count as white space; they are control characters and refused.
@@ -79,6 +86,8 @@ DATE_TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))",
 )
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+NUMBER = re.compile(r"([0-9]+)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # Read from left to right each match is one whole escape, so that `\\ud800` (a backslash and text) is not mistaken for
 # a surrogate and a proper pair counts as one. Group 1 is a surrogate without its partner.
 ESCAPE = re.compile(
@@ -165,24 +174,20 @@ class Event(NamedTuple):
 # --- decoding -------------------------------------------------------------------------------------------------------
 
 
-def _integer(digits: str) -> int | float:
-    """Convert a JSON integer; one too long for Python becomes infinite, which every contract field refuses."""
-    return int(digits) if len(digits) <= MOST_DIGITS else math.inf
-
-
 # The tokens NaN, Infinity and -Infinity become such floats: no field accepts them, unknown fields ignore them.
-_plain_decoder = json.JSONDecoder(parse_constant=float)
-_patient_decoder = json.JSONDecoder(parse_constant=float, parse_int=_integer)
+_decoder = json.JSONDecoder(parse_constant=float)
 
 
-def _parse(text: str) -> object:
-    """Parse strict JSON; the slower decoder runs only where Python's limit on integer digits was hit."""
-    try:
-        return _plain_decoder.decode(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        return _patient_decoder.decode(text)
+def _is_beyond_bounds(text: str) -> bool:
+    """Tell whether JSON is nested too deep, or has a number of too many digits before its decimal point."""
+    if text.count("[") + text.count("{") <= MOST_LEVELS and len(text) <= MOST_DIGITS:
+        return False
+    bare = STRING.sub("", text)
+    depth = deepest = 0
+    for letter in bare:
+        depth += (letter in "[{") - (letter in "]}")
+        deepest = max(deepest, depth)
+    return deepest > MOST_LEVELS or any(len(found[1]) > MOST_DIGITS for found in NUMBER.finditer(bare))
 
 
 def _document(value: bytes | None) -> dict[str, Any]:
@@ -193,11 +198,11 @@ def _document(value: bytes | None) -> dict[str, Any]:
         value = value[FRAME_BYTES:]
     try:
         text = value.decode("utf-8")
-        document = _parse(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        document = _decoder.decode(text)
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, or an integer of more digits than Python converts
         raise InvalidEventError("not_json") from None
     lone_surrogate = "\\u" in text and any(escape[1] for escape in ESCAPE.finditer(text))
-    if lone_surrogate or not isinstance(document, dict):
+    if lone_surrogate or not isinstance(document, dict) or _is_beyond_bounds(text):
         raise InvalidEventError("not_json")
     return document
 
@@ -368,17 +373,22 @@ def _check_between_fields(event: Event) -> None:
 # --- one partition --------------------------------------------------------------------------------------------------
 
 
+def reference_pipeline() -> Any:
+    """Return a new reference pipeline."""
+    return compose.Pipeline(
+        ("scale", preprocessing.StandardScaler()),
+        ("lin_reg", linear_model.LinearRegression()),
+    )
+
+
 class LinearModel:
-    """The reference pipeline, and how many events it has learned from."""
+    """The reference pipeline, or another regressor in its place, and how many events it has learned from."""
 
     __slots__ = ("learned", "pipeline")
 
-    def __init__(self) -> None:
+    def __init__(self, regressor: Callable[[], Any] = reference_pipeline) -> None:
         self.learned = 0
-        self.pipeline = compose.Pipeline(
-            ("scale", preprocessing.StandardScaler()),
-            ("lin_reg", linear_model.LinearRegression()),
-        )
+        self.pipeline = regressor()
 
     def predict(self, features: dict[str, float]) -> float | None:
         """Return the predicted level, or None where it is no finite number."""
@@ -389,10 +399,12 @@ class LinearModel:
         """Learn the level after an event.
 
         Raises:
-            UnforeseenModelError: If a number in the model's state is no longer finite.
+            UnforeseenModelError: If a number in the reference pipeline's state is no longer finite.
         """
         self.pipeline.learn_one(features, level)
         self.learned += 1
+        if list(getattr(self.pipeline, "steps", ())) != ["scale", "lin_reg"]:
+            return
         scaler, regression = self.pipeline["scale"], self.pipeline["lin_reg"]
         state = (regression.intercept, *regression.weights.values(), *scaler.means.values(), *scaler.vars.values())
         if not all(map(math.isfinite, state)):
@@ -416,24 +428,36 @@ class PartitionOracle:
     max_quantity: float = 1e6
     max_clock_ahead_seconds: float = 86_400
     seen_ids: int = 100_000
+    max_output_bytes: int = 1_048_588 + 32 * 1024
     scope: Literal["partition", "store", "item"] = "partition"
+    regressor: Callable[[], Any] = reference_pipeline
+    partitions: int | None = None
+    """How many the topic has, for `misrouted`; None where that is not asked for."""
 
     records: int = field(default=0, init=False)
     predictions: int = field(default=0, init=False)
     repeats: int = field(default=0, init=False)
     dead_letters: Counter[str] = field(default_factory=Counter, init=False)
     """Counts so far; dead letters by reason. `records` is the sum of the others."""
+    learned: int = field(default=0, init=False)
+    late: int = field(default=0, init=False)
+    unknown_types: int = field(default=0, init=False)
+    unknown_levels: int = field(default=0, init=False)
+    misrouted: Counter[str] = field(default_factory=Counter, init=False)
+    """Counts among the predictions: learned from, late, of a type that the contract does not know, without a level
+    before it; and items whose first event came on a wrong way, by what was wrong."""
 
     _last_offset: int = field(default=-1, init=False)
     _seen: OrderedDict[Hashable, Hashable] = field(default_factory=OrderedDict, init=False)
     _ledger: dict[tuple[str, str], tuple[int | None, int | None]] = field(default_factory=dict, init=False)
     """Of each item the level in millionths, and the instant of the last observed one; None where unknown."""
-    _models: defaultdict[Hashable, LinearModel] = field(default_factory=lambda: defaultdict(LinearModel), init=False)
+    _models: defaultdict[Hashable, LinearModel] = field(init=False)
 
     def __post_init__(self) -> None:
         absent = (set(REASONS) - set(self.messages)) | (set(FIELDS) - set(self.field_expectations))
         if absent:
             raise ValueError(f"Expected a message for each reason and field, got none for {sorted(absent)}.")
+        self._models = defaultdict(lambda: LinearModel(self.regressor))
         if self.scope not in {"partition", "store", "item"}:
             raise ValueError(f"Expected scope partition, store or item, got {self.scope!r}.")
 
@@ -451,14 +475,40 @@ class PartitionOracle:
         self.records += 1
         try:
             event = decode(value, timestamp_ms, self.max_quantity, self.max_clock_ahead_seconds)
+            self._check_size(key, event)
             if self._is_repeat(event):
                 self.repeats += 1
                 return None
-        except InvalidEventError as invalid:
+        except InvalidEventError as refused:
+            invalid = InvalidEventError("too_large") if self._is_letter_too_large(record) else refused
             self.dead_letters[invalid.reason] += 1
             return self._dead_letter(record, invalid)
         self.predictions += 1
+        self.unknown_types += event.transaction_type not in KNOWN_TYPES
+        if self.partitions is not None and (event.store_id, event.sku) not in self._ledger:
+            self._check_way(key, event, self.partitions)
         return Published("prediction", offset, key, self._predict_and_learn(event, offset), ())
+
+    def _check_way(self, key: bytes | None, event: Event, partitions: int) -> None:
+        """Count an item's first event if its key is none, another than the item's, or belongs to another partition."""
+        if key is None:
+            self.misrouted["no_key"] += 1
+        elif key.decode("utf-8", "replace") not in {event.store_id, event.store_id + ":" + event.sku}:
+            self.misrouted["other_key"] += 1
+        elif java_murmur2(key) % 2**31 % partitions != self.partition:
+            self.misrouted["other_partition"] += 1
+
+    def _check_size(self, key: bytes | None, event: Event) -> None:
+        """Refuse where key and echoed texts, as JSON writes them, and what else a prediction holds pass the limit."""
+        echoed = [event.transaction_id, event.store_id, event.sku, event.line_id or "", event.occurred_at]
+        texts = sum(len(json.dumps(text, ensure_ascii=False).encode()) - 2 for text in echoed)
+        if len(key or b"") + texts + OWN_BYTES > self.max_output_bytes:
+            raise InvalidEventError("too_large")
+
+    def _is_letter_too_large(self, record: InputRecord) -> bool:
+        _, _, key, value, headers = record
+        lengths = LENGTH_BYTES * 2 * len(headers)
+        return len(key or b"") + len(value or b"") + _size(headers) + lengths + OWN_BYTES > self.max_output_bytes
 
     def _is_repeat(self, event: Event) -> bool:
         """Tell whether the event was seen before, and remember it if not."""
@@ -478,6 +528,8 @@ class PartitionOracle:
         level_before, observed_at = self._ledger.get(item, (None, None))
         observed = event.observed_millionths
         is_late = observed_at is not None and event.instant < observed_at
+        self.late += is_late
+        self.unknown_levels += level_before is None
 
         expected = None if level_before is None else level_before + event.quantity_millionths
         discrepancy = None
@@ -492,9 +544,12 @@ class PartitionOracle:
         learned_before = model.learned
         if not is_late:
             level_after = expected if observed is None else observed
+            if level_after is not None and abs(level_after) >= ABSURD_LEVEL:
+                level_after = observed_at = None
             self._ledger[item] = level_after, observed_at if observed is None else event.instant
             if level_after is not None:
                 model.learn(features, level_after / MILLION)
+                self.learned += 1
         return msgspec.json.encode(
             {
                 "transaction_id": event.transaction_id,
@@ -531,13 +586,50 @@ class PartitionOracle:
             "error.attempts": str(_attempts_before(headers) + 1),
         }
         kept = [(name, content) for name, content in headers if not name.startswith("error.")]
+        if invalid.reason == "too_large":
+            added |= {
+                "error.size.key": str(len(key or b"")),
+                "error.size.value": str(len(value or b"")),
+                "error.size.headers": str(_size(headers)),
+                "error.sha256": hashlib.sha256(value or b"").hexdigest(),
+            }
+            kept, key, value = [], None, None
         return Published(
             "dead_letter", offset, key, value, (*kept, *((name, text.encode()) for name, text in added.items()))
         )
 
 
+def java_murmur2(key: bytes) -> int:
+    """Return what Kafka's `Utils.murmur2` returns, as an unsigned number: line by line its Java."""
+    m, r, int_bits = 0x5BD1E995, 24, 2**32
+    length = len(key)
+    h = 0x9747B28C ^ length
+    for i in range(length // 4):
+        k = key[4 * i] | key[4 * i + 1] << 8 | key[4 * i + 2] << 16 | key[4 * i + 3] << 24
+        k = k * m % int_bits
+        k ^= k >> r
+        k = k * m % int_bits
+        h = h * m % int_bits
+        h ^= k
+    tail = length - length % 4
+    if length % 4 == 3:
+        h ^= key[tail + 2] << 16
+    if length % 4 >= 2:
+        h ^= key[tail + 1] << 8
+    if length % 4 >= 1:
+        h ^= key[tail]
+        h = h * m % int_bits
+    h ^= h >> 13
+    h = h * m % int_bits
+    return h ^ h >> 15
+
+
 def _units(millionths: int | None) -> float | None:
     return None if millionths is None else millionths / MILLION
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name.encode()) + len(content or b"") for name, content in headers)
 
 
 def _attempts_before(headers: Headers) -> int:

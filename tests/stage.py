@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -15,13 +16,15 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from consumer.learning.fingerprint import fingerprint
+from consumer.metrics import PREFIX
+from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
 from tests.kafka import create_topics, read_all, unique, wait_until
-from tests.oracle import PartitionOracle, Published, differences
+from tests.oracle import PartitionOracle, Published, differences, reference_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from confluent_kafka import Message
@@ -38,13 +41,16 @@ class Truth(NamedTuple):
 
     Attributes:
         published: by partition, what must be published, in offset order.
-        counts: records, predictions, dead letters and repeats.
+        counts: records, predictions, dead letters and repeats; of the predictions, those learned from, late, of an
+            unknown type, without a level before.
         reasons: dead letters by reason.
+        misrouted: items by what was wrong with the way of their first event.
     """
 
     published: dict[int, list[Published]]
     counts: dict[str, int]
     reasons: dict[str, int]
+    misrouted: dict[str, int]
 
 
 class WorkerProcess:
@@ -75,6 +81,14 @@ class WorkerProcess:
         """Return its log lines, only those of one event if `name` is given."""
         lines = (_json(line) for line in self.log.read_bytes()[self._from :].splitlines())
         return [line for line in lines if line and (name is None or line.get("event") == name)]
+
+    def metrics(self) -> dict[str, float]:
+        """Scrape its /metrics: values by name and labels, as they stand there, without the prefix."""
+        (serving,) = wait_until(lambda: self.events("serving"), 30, "the worker to serve")
+        with urllib.request.urlopen(f"http://127.0.0.1:{serving['port']}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith(PREFIX))
+        return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
 
     def wait(self, seconds: float = 60) -> int:
         """Wait for its end and return the exit code."""
@@ -152,6 +166,7 @@ class Stage:
             "INSTANCE_ID": instance,
             "CHECKPOINT_URL": f"file:{self.directory / 'checkpoints'}",
             "METRICS_PORT": "0",
+            "MODEL": "linear",  # the one that the independent loop knows
             **settings,
         }
 
@@ -161,9 +176,11 @@ class Stage:
         log = self.directory / f"{instance}.log"
         return WorkerProcess(self.environment(instance, **settings), log, *arguments, root=self.root)
 
-    def run_to_end(self, instance: str = "worker-0", seconds: float = 120, /, **settings: str) -> WorkerProcess:
+    def run_to_end(
+        self, instance: str = "worker-0", seconds: float = 120, /, *, flags: Sequence[str] = (), **settings: str
+    ) -> WorkerProcess:
         """Run a worker until it has done what is there, and check that it ended well."""
-        worker = self.worker(instance, "--stop-at-end", **settings)
+        worker = self.worker(instance, "--stop-at-end", *flags, **settings)
         code = worker.wait(seconds)
         if code != 0:
             raise AssertionError(f"the worker ended with {code}: {worker.log.read_text()[-3000:]}")
@@ -198,13 +215,34 @@ class Stage:
             f"the group to reach {ends}",
         )
 
-    def truth(self, learning: LearningSettings, *, seconds: float = 120) -> Truth:
-        """Feed the input, read back from the broker, to the independent loop."""
-        records = read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
-        model_id = fingerprint(learning).model_id
+    def inputs(self, *, seconds: float = 120) -> dict[int, list[Message]]:
+        """Read the input back from the broker."""
+        return read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
+
+    def truth(
+        self,
+        learning: LearningSettings,
+        *,
+        seconds: float = 120,
+        records: Mapping[int, list[Message]] | None = None,
+        skipped: Collection[tuple[int, int]] = (),
+        regressor: Callable[[], Any] = reference_pipeline,
+    ) -> Truth:
+        """Feed the input, read back from the broker unless `records` has it, to the independent loop.
+
+        Args:
+            learning: the settings that predictions depend on.
+            seconds: how long reading back may take.
+            records: what the input held.
+            skipped: (partition, offset) of records that are passed over.
+            regressor: makes the model, where it is not the reference.
+        """
+        records = self.inputs(seconds=seconds) if records is None else records
+        model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
         published: dict[int, list[Published]] = {}
         counts: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
+        misrouted: Counter[str] = Counter()
         for partition, messages in records.items():
             oracle = PartitionOracle(
                 topic=self.input,
@@ -216,17 +254,25 @@ class Stage:
                 max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
                 seen_ids=learning.seen_ids,
                 scope=learning.scope.value,
+                partitions=self.partitions,
+                regressor=regressor,
             )
-            fed = (oracle.feed(_input(message)) for message in messages)
+            kept = (message for message in messages if (partition, message.offset()) not in skipped)
+            fed = (oracle.feed(_input(message)) for message in kept)
             published[partition] = [message for message in fed if message is not None]
             counts.update(
                 records=oracle.records,
                 predictions=oracle.predictions,
                 repeats=oracle.repeats,
                 dead_letters=sum(oracle.dead_letters.values()),
+                learned=oracle.learned,
+                late=oracle.late,
+                unknown_types=oracle.unknown_types,
+                unknown_levels=oracle.unknown_levels,
             )
             reasons.update(oracle.dead_letters)
-        return Truth(published, dict(counts), dict(reasons))
+            misrouted.update(oracle.misrouted)
+        return Truth(published, dict(counts), dict(reasons), dict(misrouted))
 
     def published(self, *, seconds: float = 120) -> dict[int, list[Published]]:
         """Read back what a read_committed reader sees, predictions and dead letters merged by source offset."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -14,7 +15,9 @@ from consumer.checkpoint.store import CheckpointName, StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint").fullmatch
+_FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint", re.ASCII).fullmatch
+_TEMPORARY: Final = re.compile(r"\d{20}-[0-9a-f]{16,64}\.\d+\.tmp", re.ASCII).fullmatch
+_ABANDONED_SECONDS: Final = 3600.0
 
 _LONGEST_NAME: Final = 200
 _KEPT_CHARACTERS: Final = 100
@@ -28,8 +31,8 @@ class DirectoryStore:
 
     def write(self, name: CheckpointName, data: bytes) -> None:
         """Write a temporary file, fsync it, rename it, fsync the directory: a crash leaves the whole file or none."""
-        folder = self._folder(name.group, name.topic, name.partition)
-        path = folder / _file_name(name)
+        path = self.path(name)
+        folder = path.parent
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             _make_durable_folder(folder)
@@ -47,9 +50,26 @@ class DirectoryStore:
         except OSError as error:
             raise StoreError(f"cannot write a checkpoint below {self._root}: {error.strerror or error}") from error
 
+    def path(self, name: CheckpointName) -> Path:
+        """Return where the file of a checkpoint is, or would be."""
+        return self._folder(name.group, name.topic, name.partition) / _file_name(name)
+
+    def paths(self, group: str | None = None, topic: str | None = None) -> list[Path]:
+        """Return every checkpoint's file, or those of a group, or those of a group and topic, in order.
+
+        Raises:
+            StoreError: the directory cannot be listed.
+        """
+        folders = [_safe(group) if group is not None else "*", _safe(topic) if topic is not None else "*", "*", "*"]
+        try:
+            found = [path for path in self._root.glob("/".join(folders)) if _FILE_NAME(path.name)]
+        except OSError as error:
+            raise StoreError(f"cannot list {self._root}: {error.strerror or error}") from error
+        return sorted(found, key=lambda path: (path.parts[:-2], _number(path.parts[-2]), path.name))
+
     def read(self, name: CheckpointName) -> bytes | None:
         """Return the file's bytes, None where there is no such file."""
-        path = self._folder(name.group, name.topic, name.partition) / _file_name(name)
+        path = self.path(name)
         try:
             return path.read_bytes()
         except FileNotFoundError:
@@ -70,12 +90,14 @@ class DirectoryStore:
         return [CheckpointName(group, topic, partition, int(found[1]), found[2]) for found in matches if found]
 
     def delete(self, name: CheckpointName) -> None:
-        """Unlink the file."""
-        path = self._folder(name.group, name.topic, name.partition) / _file_name(name)
+        """Unlink the file, and temporary files beside it that a killed worker left over an hour ago."""
+        path = self.path(name)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"cannot delete {path}: {error.strerror or error}") from error
+        with contextlib.suppress(OSError):  # they cost only space, and the next time finds them again
+            _remove_abandoned(path.parent)
 
     def where(self) -> str:
         """Name the directory."""
@@ -83,6 +105,24 @@ class DirectoryStore:
 
     def _folder(self, group: str, topic: str, partition: int) -> Path:
         return self._root / _safe(group) / _safe(topic) / str(partition)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    latest = time.time() - _ABANDONED_SECONDS
+    for entry in folder.iterdir():
+        if _TEMPORARY(entry.name) and entry.stat().st_mtime < latest:
+            entry.unlink(missing_ok=True)
+
+
+def stated_in(file_name: str) -> tuple[int, str] | None:
+    """Return the offset and the digest that a checkpoint's file name states, None where it is no such name."""
+    found = _FILE_NAME(file_name)
+    return (int(found[1]), found[2]) if found else None
+
+
+def _number(text: str) -> tuple[int, str]:
+    """Sort partitions as numbers; a folder of another name comes last."""
+    return (int(text), text) if text.isascii() and text.isdigit() else (2**63, text)
 
 
 def _file_name(name: CheckpointName) -> str:

@@ -33,6 +33,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         first_offset: the first offset ever learned from.
         records_applied: records applied from there up to the committed offset.
         chain: the chained digest over them, hexadecimal.
+        adopted_offset: where `--adopt-state` took over another meaning's state, whose checkpoint there is the lowest
+            rung ever since: nothing below it leads to this state. None where that never happened.
     """
 
     checkpoint_offset: int | None = msgspec.field(name="o")
@@ -43,14 +45,15 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     first_offset: int = msgspec.field(name="s")
     records_applied: int = msgspec.field(name="n")
     chain: str = msgspec.field(name="c")
+    adopted_offset: int | None = msgspec.field(name="a", default=None)
     format: int = msgspec.field(name="v", default=REFERENCE_FORMAT)
 
     def encode(self) -> str:
         """Return the metadata: JSON of at most 512 bytes, without NUL."""
-        text = msgspec.json.encode(self).decode()
-        if len(text) > MAX_METADATA_BYTES:
-            raise AssertionError(f"a reference of {len(text)} bytes; at most {MAX_METADATA_BYTES} were meant to be")
-        return text
+        encoded = msgspec.json.encode(self)
+        if len(encoded) > MAX_METADATA_BYTES:
+            raise AssertionError(f"a reference of {len(encoded)} bytes; at most {MAX_METADATA_BYTES} were meant to be")
+        return encoded.decode()
 
 
 def decode_reference(metadata: str | None) -> Reference:
@@ -67,7 +70,7 @@ def decode_reference(metadata: str | None) -> Reference:
         fields: Any = msgspec.json.decode(metadata)
         written_as = fields.get("v") if isinstance(fields, dict) else None
         if written_as != REFERENCE_FORMAT:
-            raise UnreadableReferenceError(f"the metadata's format is {written_as!r}; expected {REFERENCE_FORMAT}")
+            raise UnreadableReferenceError(f"the metadata's format is {written_as!r:.40}; expected {REFERENCE_FORMAT}")
         reference = msgspec.convert(fields, Reference)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise UnreadableReferenceError("the committed offset's metadata was not written by this software") from error
@@ -76,16 +79,21 @@ def decode_reference(metadata: str | None) -> Reference:
 
 
 def _check(reference: Reference) -> None:
-    """Refuse numbers and digests that no honest reference holds."""
+    """Refuse numbers, digests and texts that no honest reference holds."""
     has_offset, digest = reference.checkpoint_offset is not None, reference.checkpoint_digest
     sound = (
-        (digest is None) != has_offset
+        len(msgspec.json.encode(reference)) <= MAX_METADATA_BYTES  # else nothing of it could be committed again
+        and (digest is None) != has_offset
         and (digest is None or _HEX(digest))
         and _HEX(reference.chain)
         and 0 <= reference.first_offset <= _MAX_OFFSET
         and 0 <= reference.records_applied <= _MAX_OFFSET
         and (
             reference.checkpoint_offset is None or reference.first_offset <= reference.checkpoint_offset <= _MAX_OFFSET
+        )
+        and (
+            reference.adopted_offset is None
+            or reference.first_offset <= reference.adopted_offset <= (reference.checkpoint_offset or -1)
         )
     )
     if not sound:

@@ -8,11 +8,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from consumer.checkpoint.envelope import Identity, seal
+from consumer.checkpoint.envelope import EnvelopeError, Identity, seal, unseal
 from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 
 if TYPE_CHECKING:
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.unpickling import Admitted
 
 
 class Snapshot(NamedTuple):
@@ -37,7 +39,7 @@ class Written(NamedTuple):
         name: the durable checkpoint, None where writing failed.
         error: why it failed.
         size: bytes written.
-        seconds: time that sealing and writing took.
+        seconds: time that sealing, checking and writing took.
     """
 
     snapshot: Snapshot
@@ -48,18 +50,30 @@ class Written(NamedTuple):
 
 
 class _Prune(NamedTuple):
-    """The checkpoints of a partition below an offset are superseded."""
+    """The checkpoints of a partition below an offset are superseded, but for those at `kept`."""
 
     partition: int
     below: int
+    kept: int | None
 
 
 class CheckpointWriter:
-    """One thread that seals and writes snapshots in their order."""
+    """One thread that seals, checks and writes snapshots in their order.
 
-    def __init__(self, store: CheckpointStore, identity: Identity) -> None:
+    Args:
+        store: where checkpoints go.
+        identity: whose state this is.
+        admitted: what a restore will admit.
+        key: the signing key, None to sign nothing.
+    """
+
+    def __init__(
+        self, store: CheckpointStore, identity: Identity, *, admitted: Admitted, key: bytes | None = None
+    ) -> None:
         self._store = store
         self._identity = identity
+        self._admitted = admitted
+        self._key = key
         self._todo: queue.SimpleQueue[Snapshot | _Prune | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Written] = queue.SimpleQueue()
         # A daemon: a store that hangs must not keep a process alive that was told to stop.
@@ -70,9 +84,12 @@ class CheckpointWriter:
         """Queue a snapshot; its result comes out of `finished`."""
         self._todo.put(snapshot)
 
-    def prune(self, partition: int, below: int) -> None:
-        """Queue the removal of a partition's checkpoints below an offset; failing to remove one costs only space."""
-        self._todo.put(_Prune(partition, below))
+    def prune(self, partition: int, below: int, kept: int | None = None) -> None:
+        """Queue the removal of a partition's checkpoints below an offset, but for those that stand at `kept`.
+
+        Failing to remove one costs only space.
+        """
+        self._todo.put(_Prune(partition, below, kept))
 
     def finished(self, wait_seconds: float = 0.0) -> Written | None:
         """Return the next result, or None if there is none within `wait_seconds`."""
@@ -99,19 +116,21 @@ class CheckpointWriter:
         with contextlib.suppress(Exception):
             names = self._store.names(self._identity.group, self._identity.topic, todo.partition)
         for name in names:
-            if name.offset < todo.below:
+            if name.offset < todo.below and name.offset != todo.kept:
                 with contextlib.suppress(Exception):
                     self._store.delete(name)
 
     def _write(self, snapshot: Snapshot) -> Written:
         started = time.monotonic()
         try:
-            header, data = seal(self._identity, snapshot.partition, snapshot.offset, snapshot.sections)
+            header, data = seal(self._identity, snapshot.partition, snapshot.offset, snapshot.sections, self._key)
+            # What a restore would refuse is never written: a committed reference to it would stop the next worker.
+            decode_sections(unseal(data, self._key)[1], self._admitted)
             name = CheckpointName(
                 self._identity.group, self._identity.topic, snapshot.partition, snapshot.offset, header.digest
             )
             self._store.write(name, data)
-        except StoreError as error:
+        except (StoreError, EnvelopeError, UnsafePickleError) as error:
             return Written(snapshot, None, str(error), 0, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 -- a dead writer thread would stop checkpoints without a word
             return Written(snapshot, None, f"{type(error).__name__}: {error}", 0, time.monotonic() - started)

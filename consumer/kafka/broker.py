@@ -9,8 +9,9 @@ from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
 from consumer.kafka.connection import KafkaConnection
-from consumer.kafka.errors import error_of
-from consumer.kafka.topics import TopicNames, check_topics
+from consumer.kafka.errors import error_of, of_configuration
+from consumer.kafka.topics import INPUT_MESSAGE_BYTES, OUTPUT_HEADROOM_BYTES, TopicNames, check_topics
+from consumer.settings import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,13 +65,16 @@ def unknown_properties(properties: Mapping[str, str]) -> list[str]:
     for name, value in properties.items():
         try:
             Producer({name: value, "log_level": 0})
+        except (AttributeError, TypeError) as error:  # the binding's own, which takes no text from the environment
+            raise SettingsError(f"{_variable(name)} cannot be set from the environment: {error}; unset it") from error
         except KafkaException as exception:
             reason = error_of(exception).str()
             if "No such configuration property" in reason:
                 unknown.append(name)
             # A property that needs its companions (sasl.*, ssl.*) is judged with them when the clients are built.
-            elif "Invalid value" in reason or "out of range" in reason:
-                raise SettingsError(f"{_variable(name)}={value!r} is refused: {reason}") from exception
+            elif not reason.startswith("Failed to create"):
+                shown = redacted(name, value)
+                raise SettingsError(f"{_variable(name)}={shown!r} is refused: {reason.strip()}") from exception
     return unknown
 
 
@@ -102,6 +106,7 @@ class KafkaBroker:
         self._identity = identity
         self._is_transactional = is_transactional
         self._log = log
+        self._largest_output = INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES  # until the topics are checked
 
     def connect(self, listener: RebalanceListener) -> KafkaConnection:
         """Build both clients and begin to join the group."""
@@ -110,19 +115,24 @@ class KafkaBroker:
                 consumer_config=self.consumer_config(),
                 producer_config=self.producer_config(),
                 input_topic=self._names.input,
-                output_topic=self._names.output,
                 is_transactional=self._is_transactional,
                 listener=listener,
                 log=self._log,
             )
         except KafkaException as exception:
-            raise SettingsError(
-                f"the Kafka client refuses its configuration: {error_of(exception).str()}; check the KAFKA_* settings"
-            ) from exception
+            raise of_configuration(exception) from exception
 
     def check_topics(self) -> InputTopic:
-        """Check the topics through the admin client."""
-        return check_topics(self._client_config, self._names)
+        """Check the topics through the admin client, and that the producer may send what they take."""
+        topic = check_topics(self._client_config, self._names)
+        self._largest_output = topic.max_message_bytes + OUTPUT_HEADROOM_BYTES
+        own = self._client_config.get("message.max.bytes")
+        if own is not None and int(own) < self._largest_output:
+            raise SettingsError(
+                f"KAFKA_MESSAGE_MAX_BYTES={own}: expected at least {self._largest_output}, 64 KiB more than "
+                f"{self._names.input} takes; raise it, or unset it"
+            )
+        return topic
 
     def consumer_config(self) -> dict[str, Any]:
         """Return the consumer's properties: what the operator may change first, what the worker owns last."""
@@ -154,7 +164,7 @@ class KafkaBroker:
             "queue.buffering.max.messages": 50_000,
             "queue.buffering.max.kbytes": 65_536,
             "delivery.report.only.error": True,
-            "message.max.bytes": 1_200_000,  # 64 KiB above the input's default and the headers
+            "message.max.bytes": self._largest_output,
             **self._client_config,
             "enable.idempotence": True,
             "acks": "all",

@@ -13,23 +13,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from consumer.broker import Committed, EndOfPartition
-from consumer.errors import FencedError, LogGapError, RebuildError, RetryError
-from consumer.kafka.errors import error_of, is_refusal, of_call, of_transaction
+from consumer.broker import Committed, EndOfPartition, OutOfRange, Tail
+from consumer.errors import FencedError, RebuildError, RetryError
+from consumer.kafka.errors import error_of, is_fenced, is_refusal, of_call, of_commit, of_transaction
+from consumer.kafka.headers import headers_of
 from consumer.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from confluent_kafka import Message
     from structlog.typing import FilteringBoundLogger
 
-    from consumer.broker import Position, RebalanceListener
+    from consumer.broker import Notice, Position, RebalanceListener
     from consumer.errors import SmartInventoryError
     from schemas.dead_letter import Headers
 
 _CALL_SECONDS: Final = 10.0
 _QUEUE_FULL_SECONDS: Final = 30.0
 _NO_TIMESTAMP: Final = -1
+_NOWHERE: Final = 2**63 - 1
 _GAP_ERRORS: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
 _TOPIC_GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
 
@@ -41,7 +44,6 @@ class KafkaConnection:
         consumer_config: librdkafka's properties of the consumer.
         producer_config: those of the producer.
         input_topic: what the consumer subscribes to.
-        output_topic: whose tail `last_published` reads.
         is_transactional: exactly_once; else at_least_once.
         listener: hears of rebalances, from within `poll`.
         log: the worker's log.
@@ -53,13 +55,11 @@ class KafkaConnection:
         consumer_config: Mapping[str, Any],
         producer_config: Mapping[str, Any],
         input_topic: str,
-        output_topic: str,
         is_transactional: bool,
         listener: RebalanceListener,
         log: FilteringBoundLogger,
     ) -> None:
         self._input_topic = input_topic
-        self._output_topic = output_topic
         self._is_transactional = is_transactional
         self._listener = listener
         self._log = log
@@ -84,10 +84,10 @@ class KafkaConnection:
         if self._is_transactional:
             self._transactional("init_transactions", lambda: self._producer.init_transactions(_CALL_SECONDS))
 
-    def poll(self, max_records: int, timeout: float) -> list[Record | EndOfPartition]:
+    def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
         """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
         self._producer.poll(0)
-        polled: list[Record | EndOfPartition] = []
+        polled: list[Record | Notice] = []
         try:
             first = self._consumer.poll(timeout)
             rest = [] if first is None else self._consumer.consume(max_records - 1, 0)
@@ -97,19 +97,12 @@ class KafkaConnection:
             for message in (first, *rest):
                 error = message.error()
                 if error is None:
-                    kind, timestamp = message.timestamp()
-                    polled.append(
-                        Record(
-                            message.partition(),  # type: ignore[arg-type]  # a fetched message has one
-                            message.offset(),  # type: ignore[arg-type]
-                            timestamp if kind else _NO_TIMESTAMP,
-                            message.key(),
-                            message.value(),
-                            message.headers(),  # type: ignore[arg-type]  # a list of pairs on a fetched message
-                        )
-                    )
+                    polled.append(_record_of(message))
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                     polled.append(EndOfPartition(message.partition(), message.offset()))  # type: ignore[arg-type]
+                elif error.code() in _GAP_ERRORS:
+                    self._log.warning("offset_out_of_range", partition=message.partition(), reason=error.str())
+                    polled.append(OutOfRange(message.partition(), _NOWHERE))  # type: ignore[arg-type]
                 else:
                     self._note_consumer_error(error, message.partition())
         if self._failure is not None:
@@ -150,17 +143,18 @@ class KafkaConnection:
         """Ask for the watermarks; under read_committed the upper one is the last stable offset."""
         return self._watermarks(self._input_topic, partition, cached=cached)
 
-    def last_published(self, partition: int) -> int | None:
-        """Read back from the end of the output partition until something committed is found."""
-        low, high = self._watermarks(self._output_topic, partition)
+    def tail(self, topic: str, partition: int) -> Tail:
+        """Read back from the end of a topic's partition until something committed is found."""
+        low, high = self._watermarks(topic, partition)
         window = 64
-        while low < high:
+        start = high
+        while start > low:
             start = max(low, high - window)
-            found = self._last_record(partition, start, high)
-            if found is not None or start == low:
-                return found
+            found = self._last_record(topic, partition, start, high)
+            if found is not None:
+                return Tail(found, is_cut=False)
             window *= 8  # only markers and aborted records there
-        return None
+        return Tail(None, is_cut=low > 0)
 
     # The transaction
 
@@ -207,10 +201,10 @@ class KafkaConnection:
         try:
             answers = self._consumer.commit(offsets=self._offsets, asynchronous=False)
         except KafkaException as exception:
-            raise RebuildError(f"commit offsets: {error_of(exception).str()}") from exception
+            raise of_commit(error_of(exception), "commit offsets") from exception
         failed = [answer.error for answer in answers if answer.error is not None]
         if failed:
-            raise RebuildError(f"commit offsets: {failed[0].str()}")
+            raise of_commit(failed[0], "commit offsets")
 
     def abort(self) -> None:
         """Abort the open transaction."""
@@ -282,7 +276,7 @@ class KafkaConnection:
     def _on_error(self, error: KafkaError) -> None:
         if is_refusal(error):
             self._failure = of_call(error, "connect to Kafka")
-        elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
+        elif is_fenced(error):
             self._failure = FencedError(f"a client failed for good: {error.str()}")
         else:
             self._log.warning("kafka_error", code=error.name(), reason=error.str())
@@ -295,12 +289,7 @@ class KafkaConnection:
         code = error.code()
         if is_refusal(error):
             self._failure = of_call(error, "read the input topic")
-        elif code in _GAP_ERRORS:
-            self._failure = LogGapError(
-                f"partition {partition} of {self._input_topic} no longer holds the record that comes next "
-                f"({error.str()}); raise the topic's retention, then start a new group with a new output topic"
-            )
-        elif error.fatal() or code in {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}:  # noqa: SLF001
+        elif is_fenced(error):
             self._failure = FencedError(f"the consumer was fenced: {error.str()}")
         elif code in _TOPIC_GONE:
             self._failure = RebuildError(f"the input topic is not there: {error.str()}")
@@ -341,17 +330,17 @@ class KafkaConnection:
             raise RetryError(f"read the watermarks of {topic}: no answer within {_CALL_SECONDS:.0f} s")
         return answer
 
-    def _last_record(self, partition: int, start: int, end: int) -> int | None:
-        """Return the offset of the last committed record of the output partition in [start, end)."""
+    def _last_record(self, topic: str, partition: int, start: int, end: int) -> Record | None:
+        """Return the last committed record of a topic's partition in [start, end)."""
         config = {
             name: value
             for name, value in self._consumer_config.items()
             if name not in {"group.instance.id", "partition.assignment.strategy"}
         }
         reader = Consumer({**config, "error_cb": self._on_error})
-        found = None
+        found: Record | None = None
         try:
-            reader.assign([TopicPartition(self._output_topic, partition, start)])
+            reader.assign([TopicPartition(topic, partition, start)])
             deadline = time.monotonic() + _CALL_SECONDS
             while time.monotonic() < deadline:
                 message = reader.poll(0.2)
@@ -359,13 +348,25 @@ class KafkaConnection:
                     continue
                 error = message.error()
                 if error is None:
-                    found = message.offset()
-                    if found is not None and found + 1 >= end:
+                    found = _record_of(message)
+                    if found.offset + 1 >= end:
                         return found
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                     return found
                 else:
-                    raise of_call(error, "read the tail of the output topic")
+                    raise of_call(error, f"read the tail of {topic}")
         finally:
             reader.close()
-        raise RetryError(f"read the tail of {self._output_topic}: no answer within {_CALL_SECONDS:.0f} s")
+        raise RetryError(f"read the tail of {topic}: no answer within {_CALL_SECONDS:.0f} s")
+
+
+def _record_of(message: Message) -> Record:
+    kind, timestamp = message.timestamp()
+    return Record(
+        message.partition(),  # type: ignore[arg-type]  # a fetched message has one
+        message.offset(),  # type: ignore[arg-type]
+        timestamp if kind else _NO_TIMESTAMP,
+        message.key(),
+        message.value(),
+        headers_of(message),
+    )

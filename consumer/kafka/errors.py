@@ -12,6 +12,7 @@ from consumer.errors import (
     FencedError,
     RebuildError,
     RetryError,
+    SettingsError,
     SmartInventoryError,
     TopicsError,
 )
@@ -29,6 +30,7 @@ _REFUSED: Final = frozenset(
 )
 _FENCED: Final = frozenset(
     {
+        KafkaError._FATAL,  # noqa: SLF001 -- a fenced static member's consumed error has this code and no fatal flag
         KafkaError._FENCED,  # noqa: SLF001
         KafkaError.PRODUCER_FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
@@ -43,18 +45,36 @@ def error_of(exception: KafkaException) -> KafkaError:
     return error
 
 
+def of_configuration(exception: KafkaException) -> SettingsError:
+    """Say that a client could not be built from its properties."""
+    return SettingsError(
+        f"the Kafka client refuses its configuration: {error_of(exception).str()}; check the KAFKA_* settings"
+    )
+
+
 def is_refusal(error: KafkaError) -> bool:
     """Tell whether the broker refuses this worker, which no repetition changes."""
     return error.code() in _REFUSED
+
+
+def is_fenced(error: KafkaError) -> bool:
+    """Tell whether this client is fenced or failed for good: only a new one goes on."""
+    return error.fatal() or error.code() in _FENCED
 
 
 def of_call(error: KafkaError, doing: str) -> SmartInventoryError:
     """Sort the error of a non-transactional call: refused for good, or worth another try."""
     if is_refusal(error):
         return _refused(error, doing)
-    if error.fatal() or error.code() in _FENCED:
+    if is_fenced(error):
         return FencedError(f"{doing}: {error.str()}")
     return RetryError(f"{doing}: {error.str()}")
+
+
+def of_commit(error: KafkaError, doing: str) -> SmartInventoryError:
+    """Sort the error of an offset commit outside a transaction: what the broker did with the offsets is in doubt."""
+    sorted_error = of_call(error, doing)
+    return RebuildError(str(sorted_error)) if isinstance(sorted_error, RetryError) else sorted_error
 
 
 def of_transaction(error: KafkaError, doing: str) -> SmartInventoryError:

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from consumer.broker import InputTopic
 from consumer.errors import RetryError, TopicsError
-from consumer.kafka.errors import error_of, is_refusal, of_call
+from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined]  # likewise
 
 _SECONDS: Final = 15.0
-_INPUT_MESSAGE_BYTES: Final = 1_048_588  # Apache Kafka's own default for max.message.bytes
+INPUT_MESSAGE_BYTES: Final = 1_048_588
+"""Apache Kafka's own default for max.message.bytes."""
+
 OUTPUT_HEADROOM_BYTES: Final = 65_536
 """A dead letter carries its original and headers; a prediction, the ids: both may be larger than the input."""
 
@@ -28,6 +30,18 @@ class TopicNames(NamedTuple):
     input: str
     output: str
     dead_letters: str
+
+
+def admin_client(config: Mapping[str, Any]) -> AdminClient:
+    """Return a client for questions about topics and groups.
+
+    Raises:
+        SettingsError: it cannot be built from these properties.
+    """
+    try:
+        return AdminClient(dict(config))
+    except KafkaException as exception:
+        raise of_configuration(exception) from exception
 
 
 def create_topics(
@@ -43,10 +57,10 @@ def create_topics(
         BrokerError: the broker refuses this client.
         RetryError: it could not be reached.
     """
-    admin = AdminClient(dict(config))
-    larger = str(_INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES)
+    admin = admin_client(config)
+    larger = str(INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES)
     wanted = {
-        names.input: {"retention.ms": str(retention_ms), "max.message.bytes": str(_INPUT_MESSAGE_BYTES)},
+        names.input: {"retention.ms": str(retention_ms), "max.message.bytes": str(INPUT_MESSAGE_BYTES)},
         names.output: {"max.message.bytes": larger},
         names.dead_letters: {"max.message.bytes": larger, "retention.ms": str(retention_ms)},
     }
@@ -69,6 +83,8 @@ def create_topics(
                 raise _unreachable(error) from exception
             else:
                 raise TopicsError(f"topic {name} was not created: {error.str()}") from exception
+        except TimeoutError as exception:
+            raise _no_answer() from exception
     return created
 
 
@@ -76,11 +92,39 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
     """Check that the topics fit their purposes and return what the worker must know of the input.
 
     Raises:
-        TopicsError: one is missing, an output has fewer partitions than the input, or the input is compacted.
+        TopicsError: one is missing, an output has fewer partitions than the input or takes records no larger than
+            its, or the input is compacted.
         BrokerError: the broker refuses this client.
         RetryError: it could not be reached.
     """
-    admin = AdminClient(dict(config))
+    admin = admin_client(config)
+    described = _described(admin, names)
+    partitions = len(described[names.input].partitions)
+    for name in (names.output, names.dead_letters):
+        found = len(described[name].partitions)
+        if found < partitions:
+            raise TopicsError(
+                f"topic {name} has {found} partitions; expected at least the {partitions} of {names.input}: outputs go "
+                "to the partition of the input's number, so add partitions to it"
+            )
+    configuration = _configuration(admin, names.input)
+    policy = configuration["cleanup.policy"]
+    if "compact" in policy:
+        raise TopicsError(
+            f"topic {names.input} has cleanup.policy={policy}; expected delete: a compacted topic is no log of events"
+        )
+    largest = int(configuration["max.message.bytes"])
+    for name in (names.output, names.dead_letters):
+        found = int(_configuration(admin, name)["max.message.bytes"])
+        if found < largest + OUTPUT_HEADROOM_BYTES:
+            raise TopicsError(
+                f"topic {name} has max.message.bytes={found}; expected at least {largest + OUTPUT_HEADROOM_BYTES}, 64 "
+                f"KiB more than {names.input}: a dead letter carries its original and the headers that say why"
+            )
+    return InputTopic(str(described[names.input].topic_id), partitions, largest)
+
+
+def _described(admin: AdminClient, names: TopicNames) -> dict[str, TopicDescription]:
     described: dict[str, TopicDescription] = {}
     futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_SECONDS)
     for name, future in futures.items():
@@ -96,32 +140,23 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
                 ) from exception
             raise _unreachable(error) from exception
         except TimeoutError as exception:
-            raise RetryError(
-                f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS"
-            ) from exception
-    partitions = len(described[names.input].partitions)
-    for name in (names.output, names.dead_letters):
-        found = len(described[name].partitions)
-        if found < partitions:
-            raise TopicsError(
-                f"topic {name} has {found} partitions; expected at least the {partitions} of {names.input}: outputs go "
-                "to the partition of the input's number, so add partitions to it"
-            )
-    policy = _cleanup_policy(admin, names.input)
-    if "compact" in policy:
-        raise TopicsError(
-            f"topic {names.input} has cleanup.policy={policy}; expected delete: a compacted topic is no log of events"
-        )
-    return InputTopic(str(described[names.input].topic_id), partitions)
+            raise _no_answer() from exception
+    return described
 
 
-def _cleanup_policy(admin: AdminClient, topic: str) -> str:
+def _configuration(admin: AdminClient, topic: str) -> dict[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (future,) = admin.describe_configs([resource], request_timeout=_SECONDS).values()
     try:
-        return str(future.result(_SECONDS)["cleanup.policy"].value)
+        return {name: str(entry.value) for name, entry in future.result(_SECONDS).items()}
     except KafkaException as exception:
         raise of_call(error_of(exception), f"read the configuration of topic {topic}") from exception
+    except TimeoutError as exception:
+        raise _no_answer() from exception
+
+
+def _no_answer() -> RetryError:
+    return RetryError(f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS")
 
 
 def _unreachable(error: KafkaError) -> RetryError:

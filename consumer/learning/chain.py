@@ -39,6 +39,12 @@ class OutcomeChain:
         """Return the digest over all links so far."""
         return blake2b(self._base + self._pending, digest_size=8).digest() if self._links else self._base
 
+    def rebase(self, digest: bytes) -> None:
+        """Go on from a digest whose links are not at hand, as across a gap in the log."""
+        self._base = digest
+        self._pending = bytearray()
+        self._links = 0
+
     def snapshot(self) -> tuple[bytes, bytes, int]:
         """Return the state, of plain types only."""
         return self._base, bytes(self._pending), self._links

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from schemas.transaction import parse_moment
 
 if TYPE_CHECKING:
-    from schemas.transaction import StockTransaction
+    from schemas.transaction import Moment, StockTransaction
 
 Features = dict[str, float]
 
@@ -24,8 +24,12 @@ def get_features(transaction: StockTransaction) -> Features:
     Raises:
         ValueError: `occurred_at` names a day or time that does not exist (the decoder refuses such an event first).
     """
+    return features_at(transaction, parse_moment(transaction.occurred_at))
+
+
+def features_at(transaction: StockTransaction, moment: Moment) -> Features:
+    """Return the base features of a transaction whose moment has been read already."""
     quantity = transaction.quantity or 0.0
-    moment = parse_moment(transaction.occurred_at)
     return {
         "quantity": abs(quantity),
         "day_of_week": moment.day_of_week,

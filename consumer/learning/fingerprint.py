@@ -14,25 +14,35 @@ import msgspec
 import river
 
 from consumer.learning.features import FEATURE_NAMES
-from consumer.learning.model import ModelScope, get_ml_pipeline
+from consumer.learning.size import MAX_OUTPUT_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from consumer.learning.model import ModelScope
     from schemas.transaction import Limits
 
-STATE_FORMAT: Final = 1
+STATE_FORMAT: Final = 2
 """Raised whenever a snapshot's sections change their meaning."""
 
 MODEL_ID_DIGITS: Final = 12
 
 
 class LearningSettings(NamedTuple):
-    """The settings that a prediction depends on."""
+    """The settings that a prediction depends on.
+
+    Attributes:
+        warm_start: digest of the model that new models begin with (`ML_MODEL_PATH`), None where there is none.
+        max_output_bytes: size above which a record is `too_large` (see `consumer.learning.size`).
+    """
 
     model: str
     scope: ModelScope
     seen_ids: int
     invalid_window_records: int
     limits: Limits
+    max_output_bytes: int = MAX_OUTPUT_BYTES
+    warm_start: str | None = None
 
 
 class Fingerprint(NamedTuple):
@@ -52,17 +62,24 @@ class Fingerprint(NamedTuple):
         return self.digest[:MODEL_ID_DIGITS]
 
 
-def fingerprint(settings: LearningSettings) -> Fingerprint:
-    """Return the fingerprint of these settings on this Python and this River."""
+def fingerprint(settings: LearningSettings, parameters: Mapping[str, Any]) -> Fingerprint:
+    """Return the fingerprint of these settings on this Python and this River.
+
+    Args:
+        settings: the settings that a prediction depends on.
+        parameters: those of the model (`ModelKind.parameters`), in plain types.
+    """
     parts = {
-        "model": settings.model,
-        "parameters": repr(get_ml_pipeline()),
+        "MODEL": settings.model,
+        **parameters,
+        "ML_MODEL_PATH": settings.warm_start,
         "features": list(FEATURE_NAMES),
         "MODEL_SCOPE": settings.scope.value,
         "SEEN_IDS": settings.seen_ids,
         "INVALID_WINDOW_RECORDS": settings.invalid_window_records,
         "MAX_QUANTITY": settings.limits.max_quantity,
         "MAX_CLOCK_AHEAD_SECONDS": settings.limits.max_clock_ahead_seconds,
+        "largest output in bytes": settings.max_output_bytes,
         "river": river.__version__,
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "state_format": STATE_FORMAT,

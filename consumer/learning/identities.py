@@ -65,30 +65,40 @@ class Identities:
     def __len__(self) -> int:
         return len(self._contents)
 
-    def is_repeat(self, event: Event) -> bool:
-        """Tell whether the event came before; remember it if not.
+    def look(self, event: Event) -> tuple[bytes, bytes] | None:
+        """Return the digests of an event that is new, for `remember`; None of one that came before.
 
         Raises:
             InvalidEvent: an event of the same identity came before with other content.
         """
-        identity, content = digests(event)
-        contents = self._contents
-        known = contents.get(identity)
+        entry = digests(event)
+        known = self._contents.get(entry[0])
         if known is None:
-            if len(contents) >= self._limit:
-                contents.popitem(last=False)
-            contents[identity] = content
-            return False
-        if known == content:
-            return True
+            return entry
+        if known == entry[1]:
+            return None
         raise InvalidEvent(Reason.CONFLICTING_REPEAT)
+
+    def remember(self, entry: tuple[bytes, bytes]) -> None:
+        """Let a new event enter the window; once it is full, the oldest leaves."""
+        contents = self._contents
+        if len(contents) >= self._limit:
+            contents.popitem(last=False)
+        contents[entry[0]] = entry[1]
 
     def snapshot(self) -> bytes:
         """Return the window as one run of 24-byte entries, oldest first."""
         return b"".join(chain.from_iterable(self._contents.items()))
 
     def restore(self, state: bytes) -> None:
-        """Take over a state that `snapshot` returned."""
+        """Take over a state that `snapshot` returned; of a larger window, the newest entries.
+
+        Raises:
+            ValueError: it is not of whole entries.
+        """
+        if len(state) % _ENTRY_BYTES:
+            raise ValueError(f"expected identities of {_ENTRY_BYTES} bytes each; found {len(state)} bytes")
+        state = state[-self._limit * _ENTRY_BYTES :]
         self._contents = OrderedDict(
             (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + _ENTRY_BYTES])
             for start in range(0, len(state), _ENTRY_BYTES)

@@ -1,20 +1,73 @@
-"""The online model: the reference's pipeline, how it learns, and one instance for each scope."""
+"""What a task needs of a model, and one instance of it for each scope."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from river import compose, linear_model, preprocessing
-
-from consumer.learning.features import get_features
-from consumer.learning.step import prequential_step
+from schemas.dead_letter import InvalidEvent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from consumer.learning.regressor import Regressor
-    from schemas.transaction import StockTransaction
+    from consumer.learning.ledger import Posting
+    from schemas.transaction import Event
+
+
+class BrokenModelError(InvalidEvent):
+    """An event would have left a number in the model's state that is not finite; the model is as before it."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.BROKE_MODEL)
+
+
+class StockModel(Protocol):
+    """Predicts an item's level and learns from it, event by event.
+
+    Attributes:
+        events_learned: how many events it has learned from.
+    """
+
+    events_learned: int
+
+    def step(self, event: Event, posting: Posting) -> float | None:
+        """Return the level in units expected right after `event`, then learn from it where the model's rule allows.
+
+        Args:
+            event: a valid stock transaction.
+            posting: what it finds in the ledger; its `after` is the observed or standing-in level.
+
+        Returns:
+            The level, not finite where the model's arithmetic ends there, None where no level can be told.
+
+        Raises:
+            BrokenModelError: the event would break the model, which is then exactly as before it.
+        """
+
+    def state(self) -> Any:  # noqa: ANN401 -- a model's own; plain types and River objects
+        """Return the state, picklable. It is live: pickle it at once."""
+
+
+class ModelKind(Protocol):
+    """Makes the models of one `MODEL`.
+
+    Attributes:
+        parameters: what tells one configuration of it from another, in plain types; part of the fingerprint.
+    """
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Return what tells one configuration from another."""
+
+    def new(self) -> StockModel:
+        """Return a model that has learned nothing yet, or what a warm start brings."""
+
+    def restored(self, state: Any) -> StockModel:  # noqa: ANN401 -- what `StockModel.state` returned
+        """Return the model of a state.
+
+        Raises:
+            ValueError: it is no state of such a model.
+        """
 
 
 class ModelScope(StrEnum):
@@ -25,68 +78,56 @@ class ModelScope(StrEnum):
     ITEM = "item"
 
 
-def get_ml_pipeline() -> Regressor:
-    """Return a new, untrained pipeline of `MODEL=linear`: standardised features into a linear regression by SGD."""
-    pipeline: Regressor = compose.Pipeline(
-        ("scale", preprocessing.StandardScaler()),
-        ("lin_reg", linear_model.LinearRegression()),
-    )
-    return pipeline
+class Models:
+    """The models of one partition, by scope.
 
-
-def train_model(model: Regressor, transaction: StockTransaction, new_stock_level: float) -> None:
-    """Let `model` learn from one transaction and the stock level after it, in units."""
-    model.learn_one(get_features(transaction), new_stock_level)
-
-
-class ScopedModel:
-    """One model instance and how many events it has learned from.
-
-    Attributes:
-        pipeline: the River model itself, which is what a checkpoint keeps.
-        events_learned: how many events it has learned from.
-        run: predict, then learn where a level is given (see `consumer.learning.step`).
-        flush: bring `pipeline` up to date, before it is read or pickled.
+    A model is kept only once an event has been applied to it: one that breaks its first model leaves no trace.
     """
 
-    __slots__ = ("events_learned", "flush", "pipeline", "run")
-
-    def __init__(self, pipeline: Regressor, events_learned: int = 0) -> None:
-        self.pipeline = pipeline
-        self.events_learned = events_learned
-        self.run, self.flush = prequential_step(pipeline)
-
-
-class Models:
-    """The models of one partition, created when their scope is first seen."""
-
-    def __init__(self, scope: ModelScope, factory: Callable[[], Regressor]) -> None:
+    def __init__(self, scope: ModelScope, kind: ModelKind) -> None:
         self._scope = scope
-        self._factory = factory
-        self._by_scope: dict[str, ScopedModel] = {}
+        self._is_one = scope is ModelScope.PARTITION
+        self._kind = kind
+        self._by_scope: dict[str, StockModel] = {}
 
     def __len__(self) -> int:
         return len(self._by_scope)
 
-    def of(self, store_id: str, item: str) -> ScopedModel:
-        """Return the model in charge of an item; `item` is the ledger's key of (store, sku)."""
-        if self._scope is ModelScope.PARTITION:
-            key = ""
-        elif self._scope is ModelScope.STORE:
-            key = store_id
-        else:
-            key = item
-        model = self._by_scope.get(key)
-        if model is None:
-            model = self._by_scope[key] = ScopedModel(self._factory())
-        return model
+    def of(self, store_id: str, item: str) -> StockModel | None:
+        """Return the model in charge of an item, None where there is none yet; `item` is the ledger's key."""
+        if self._is_one:
+            return self._by_scope.get("")
+        return self._by_scope.get(self._key(store_id, item))
 
-    def snapshot(self) -> dict[str, tuple[Any, int]]:
-        """Return the state: scope key to (pipeline, events learned). The pipelines are live: pickle it at once."""
-        for model in self._by_scope.values():
-            model.flush()
-        return {key: (model.pipeline, model.events_learned) for key, model in self._by_scope.items()}
+    def new(self) -> StockModel:
+        """Return a new model, not kept yet."""
+        return self._kind.new()
 
-    def restore(self, state: dict[str, tuple[Any, int]]) -> None:
-        """Take over a state that `snapshot` returned."""
-        self._by_scope = {key: ScopedModel(pipeline, learned) for key, (pipeline, learned) in state.items()}
+    def keep(self, store_id: str, item: str, model: StockModel) -> None:
+        """Keep a new model as the one in charge of an item."""
+        self._by_scope[self._key(store_id, item)] = model
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state: scope key to the model's own. It is live: pickle it at once."""
+        return {key: model.state() for key, model in self._by_scope.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a state that `snapshot` returned.
+
+        Raises:
+            ValueError: it holds what is no state of such a model.
+        """
+        if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+            raise ValueError("expected the states of models by their scopes")
+        try:
+            self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
+        except ValueError:
+            raise
+        except Exception as error:
+            # A kind looks into the parts of a model, and a file may have left some of them out.
+            raise ValueError(f"expected whole models; looking into one raised {type(error).__name__}") from error
+
+    def _key(self, store_id: str, item: str) -> str:
+        if self._is_one:
+            return ""
+        return store_id if self._scope is ModelScope.STORE else item

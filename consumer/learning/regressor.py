@@ -1,11 +1,20 @@
-"""What a model must do."""
+"""A regressor of levels: River's two verbs on the base features, its target the level after the transaction."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from consumer.learning.features import features_at, get_features
+from consumer.learning.step import prequential_step
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from consumer.learning.features import Features
+    from consumer.learning.health import Place
+    from consumer.learning.ledger import Posting
+    from schemas.transaction import Event, StockTransaction
 
 
 class Regressor(Protocol):
@@ -16,3 +25,91 @@ class Regressor(Protocol):
 
     def learn_one(self, x: Features, y: float) -> None:
         """Learn that the features `x` led to the level `y`, in units."""
+
+
+def train_model(model: Regressor, transaction: StockTransaction, new_stock_level: float) -> None:
+    """Let `model` learn from one transaction and the stock level after it, in units."""
+    model.learn_one(get_features(transaction), new_stock_level)
+
+
+class RegressorModel:
+    """A regressor that learns from observed and standing-in levels of events that are not late.
+
+    Where no level is known it predicts all the same, and learns nothing.
+
+    Args:
+        regressor: the River model itself; from now on it is read only through `state`.
+        events_learned: how many events it has learned from.
+        infinite_on_purpose: where its kind holds infinite numbers that break nothing.
+
+    Attributes:
+        events_learned: how many events it has learned from.
+    """
+
+    __slots__ = ("_flush", "_run", "events_learned")
+
+    def __init__(
+        self, regressor: Regressor, events_learned: int = 0, infinite_on_purpose: frozenset[Place] = frozenset()
+    ) -> None:
+        self.events_learned = events_learned
+        self._run, self._flush = prequential_step(regressor, infinite_on_purpose)
+
+    def step(self, event: Event, posting: Posting) -> float:
+        """Predict the level from the base features, then learn it where it is known."""
+        level, moment = posting.after, event.moment
+        features = get_features(event) if moment is None else features_at(event, moment)
+        if level is None or posting.is_late:
+            return self._run(features, None)
+        predicted = self._run(features, level / MILLION)
+        self.events_learned += 1
+        return predicted
+
+    def state(self) -> tuple[Regressor, int]:
+        """Return (regressor, events learned)."""
+        return self._flush(), self.events_learned
+
+
+class RegressorKind:
+    """Models of one regressor.
+
+    Args:
+        factory: builds a regressor that has learned nothing yet, or what a warm start brings.
+        parameters: what tells one configuration from another, in plain types.
+        infinite_on_purpose: where its regressors hold infinite numbers that break nothing.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], Regressor],
+        parameters: Mapping[str, Any],
+        infinite_on_purpose: frozenset[Place] = frozenset(),
+    ) -> None:
+        self.factory = factory
+        self.parameters = parameters
+        self.infinite_on_purpose = infinite_on_purpose
+
+    def new(self) -> RegressorModel:
+        """Return a model of a new regressor."""
+        return RegressorModel(self.factory(), 0, self.infinite_on_purpose)
+
+    def restored(self, state: Any) -> RegressorModel:  # noqa: ANN401 -- checked here
+        """Return the model of a state."""
+        if not _is_state(state):
+            raise ValueError("expected a regressor and how many events it has learned from")
+        regressor, events_learned = state
+        return RegressorModel(regressor, events_learned, self.infinite_on_purpose)
+
+
+def _is_state(state: object) -> bool:
+    return (
+        isinstance(state, tuple)
+        and len(state) == 2  # noqa: PLR2004 -- a pair
+        and is_regressor(state[0])
+        and type(state[1]) is int
+        and state[1] >= 0
+    )
+
+
+def is_regressor(candidate: object) -> bool:
+    """Tell whether an object has River's two verbs."""
+    return callable(getattr(candidate, "predict_one", None)) and callable(getattr(candidate, "learn_one", None))

@@ -2,52 +2,74 @@
 
 Any model can do it with its own two verbs. For exactly the `linear` pipeline straight-line code does the same
 arithmetic in the same order, hence to the same bits (tests compare them), in a fifth of the time; see
-docs/decisions/0004-straight-line-step.md.
+docs/decisions/0004-straight-line-step.md. Either way an event that breaks the model leaves no trace in it.
 """
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from river import compose, linear_model, optim, preprocessing
 
 from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.health import examine
+from consumer.learning.model import BrokenModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumer.learning.features import Features
+    from consumer.learning.health import Place
     from consumer.learning.regressor import Regressor
+
+
+_MODERATE: Final = 1e100
+_LARGEST_CLIP: Final = 1e12  # River's own default
 
 
 class Step(NamedTuple):
     """How one model predicts and learns.
 
     Attributes:
-        run: of (features, level): predict, and where `level` is not None, learn it; return the prediction.
-        flush: bring the model object itself up to date, before it is read or pickled.
+        run: of (features, level): predict, and where `level` is not None, learn it; return the prediction. Raises
+            BrokenModelError where that would leave a number that is not finite; the model is then as before.
+        flush: return the model, brought up to date, before it is read or pickled. It may be another object than the one
+            that the step was made for.
     """
 
     run: Callable[[Features, float | None], float]
-    flush: Callable[[], None]
+    flush: Callable[[], Regressor]
 
 
-def prequential_step(model: Regressor) -> Step:
-    """Return the fastest step that there is for this model."""
-    return _straight_line_step(model) if _is_linear(model) else _plain_step(model)
+def prequential_step(model: Regressor, infinite_on_purpose: frozenset[Place] = frozenset()) -> Step:
+    """Return the fastest step that there is for this model.
+
+    Args:
+        model: learns with every call of the step.
+        infinite_on_purpose: where its kind holds infinite numbers that break nothing.
+    """
+    return _straight_line_step(model) if _is_linear(model) else _plain_step(model, infinite_on_purpose)
 
 
-def _plain_step(model: Regressor) -> Step:
-    predict_one, learn_one = model.predict_one, model.learn_one
+def _plain_step(model: Regressor, infinite_on_purpose: frozenset[Place]) -> Step:
+    # Before the prediction, since that may change a model, too (a scaler's dictionaries enter what they are asked for).
+    before = examine(model).data
 
     def run(features: Features, level: float | None) -> float:
-        predicted = predict_one(features)
+        nonlocal model, before
+        predicted = float(model.predict_one(features))
         if level is not None:
-            learn_one(features, level)
+            model.learn_one(features, level)
+        now = examine(model)
+        if not now.infinite <= infinite_on_purpose:
+            model = pickle.loads(before)  # noqa: S301 -- what this very function pickled, and kept in memory
+            raise BrokenModelError
+        before = now.data
         return predicted
 
-    def flush() -> None:
-        """Do nothing: the model learned by itself."""
+    def flush() -> Regressor:
+        return model
 
     return Step(run, flush)
 
@@ -72,6 +94,25 @@ def _is_linear(model: Any) -> bool:  # noqa: ANN401 -- whatever a checkpoint or 
         and tuple(scaler.counts) in {(), FEATURE_NAMES}
         and len(set(scaler.counts.values())) <= 1
         and tuple(regression.weights) in {(), FEATURE_NAMES}
+        and _stays_finite(scaler, regression)
+    )
+
+
+def _stays_finite(scaler: Any, regression: Any) -> bool:  # noqa: ANN401 -- parts of a River pipeline
+    """Tell whether no event within the contract's bounds can ever make a number of this pipeline infinite.
+
+    Then the straight-line step need not look: features are at most 1e6 in size and levels are finite. A mean stays
+    among what it began with and the features, a variance below the square of their range. After n events a scaled
+    feature is at most √n in size, a gradient at most `clip_gradient`: a weight moves by less than 1e12 √n an event,
+    and from 1e100 there is no way to 1e308. Every other pipeline takes the plain step, which looks after each event.
+    """
+    rates = (regression.optimizer.lr.learning_rate, regression.intercept_lr.learning_rate)
+    moved = (*scaler.means.values(), *regression.weights.values(), regression.intercept)
+    return (
+        all(0.0 <= rate <= 1.0 for rate in rates)
+        and 0.0 <= regression.clip_gradient <= _LARGEST_CLIP
+        and all(-_MODERATE < number < _MODERATE for number in moved)
+        and all(0.0 <= variance < _MODERATE for variance in scaler.vars.values())
     )
 
 
@@ -84,20 +125,22 @@ def _list(template: str) -> str:
 
 
 # StandardScaler keeps Welford's running moments; LinearRegression takes one step of SGD on the squared loss. Operators
-# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped.
+# and their order are River's: a sum that begins with 0.0, a gradient of 2 * (prediction - level), then clipped. A
+# standard deviation (s) is kept for the next prediction, which would take the same root of the same variance.
 _SOURCE: Final = f"""
 def build(state, rate, intercept_rate, clip):
     n, iterations, intercept, means, variances, weights = state
     {_list("m{i}")} = means
     {_list("v{i}")} = variances
     {_list("w{i}")} = weights
+    {_list("s{i}")} = [v ** 0.5 for v in variances]
 
     def run(features, level):
-        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, w{i}")}
+        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, s{i}, w{i}")}
         {_list("x{i}")} = features.values()
 {_lines("        d{i} = x{i} - m{i}")}
         predicted = 0.0
-{_lines("        predicted += w{i} * (d{i} / v{i} ** 0.5 if v{i} else 0.0)")}
+{_lines("        predicted += w{i} * (d{i} / s{i} if s{i} else 0.0)")}
         predicted += intercept
         if level is None:
             return predicted
@@ -107,7 +150,8 @@ def build(state, rate, intercept_rate, clip):
     _lines('''        m{i} += d{i} / n
         e{i} = x{i} - m{i}
         v{i} += (d{i} * e{i} - v{i}) / n
-        z{i} = e{i} / v{i} ** 0.5 if v{i} else 0.0
+        s{i} = v{i} ** 0.5
+        z{i} = e{i} / s{i} if s{i} else 0.0
         total += w{i} * z{i}''')
 }
         gradient = 2 * ((total + intercept) - level)
@@ -145,13 +189,14 @@ def _straight_line_step(model: Any) -> Step:  # noqa: ANN401 -- a River pipeline
         state, optimizer.lr.learning_rate, regression.intercept_lr.learning_rate, regression.clip_gradient
     )
 
-    def flush() -> None:
+    def flush() -> Any:  # noqa: ANN401 -- the same pipeline
         n, iterations, intercept, means, variances, weights = read()
         if n == 0:
-            return
+            return model
         for name, mean, variance, weight in zip(FEATURE_NAMES, means, variances, weights, strict=True):
             scaler.counts[name], scaler.means[name], scaler.vars[name] = n, mean, variance
             regression._weights[name] = weight  # noqa: SLF001 -- River has no public way to set a weight
         optimizer.n_iterations, regression.intercept = iterations, intercept
+        return model
 
     return Step(run, flush)

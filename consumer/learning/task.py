@@ -5,31 +5,34 @@ Pure: the same state and record give the same output and state. No clock, no ran
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 from enum import IntEnum
-from math import isfinite
+from math import isfinite, nan
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from consumer.learning.chain import OutcomeChain
-from consumer.learning.features import get_features
 from consumer.learning.identities import Identities
+from consumer.learning.invalid_window import InvalidWindow
 from consumer.learning.ledger import Ledger
 from consumer.learning.model import Models
-from schemas.dead_letter import InvalidEvent, dead_letter_headers
+from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
+from consumer.learning.state import SECTIONS, encode_state
+from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
 from schemas.prediction import Prediction, encode_prediction
+from schemas.routing import misrouting
 from schemas.transaction import KNOWN_TYPES, MILLION, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.regressor import Regressor
+    from consumer.learning.model import ModelKind
     from consumer.record import Record
     from schemas.dead_letter import Headers
+    from schemas.transaction import Event
 
 _DISCREPANCY_FLOOR: Final = 500  # millionths: smaller ones are published as 0
 
@@ -43,6 +46,7 @@ class Outcome(IntEnum):
     PREDICTION = 1
     DEAD_LETTER = 2
     REPEAT = 3
+    SKIPPED = 4
 
 
 _PREDICTION: Final = Outcome.PREDICTION  # a global is found faster than an enum's member
@@ -60,14 +64,27 @@ class Output(msgspec.Struct, gc=False):
 class Tally:
     """What happened since the worker last looked; no part of the state."""
 
-    __slots__ = ("dead_letters", "late", "learned", "predictions", "repeats", "unknown_types")
+    __slots__ = (
+        "dead_letters",
+        "late",
+        "learned",
+        "misrouted",
+        "predictions",
+        "repeats",
+        "skipped",
+        "unknown_levels",
+        "unknown_types",
+    )
 
     def __init__(self) -> None:
         self.predictions = 0
         self.repeats = 0
         self.late = 0
         self.learned = 0
+        self.skipped = 0
+        self.unknown_levels = 0
         self.unknown_types = 0
+        self.misrouted: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
 
 
@@ -80,6 +97,7 @@ class PartitionTask:
         records_applied: how many records it has applied, whatever became of them.
         chain: digest over each applied record's offset, outcome and prediction.
         tally: what happened since the worker last took it.
+        partitions: how many the input has now; only counts of misrouted items depend on it.
     """
 
     def __init__(  # noqa: PLR0913 -- a task is what these say it is
@@ -90,7 +108,8 @@ class PartitionTask:
         first_offset: int,
         settings: LearningSettings,
         model_id: str,
-        model_factory: Callable[[], Regressor],
+        model_kind: ModelKind,
+        partitions: int,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -99,44 +118,60 @@ class PartitionTask:
         self.records_applied = 0
         self.chain = OutcomeChain()
         self.tally = Tally()
+        self.partitions = partitions
         self._limits = settings.limits
+        self._max_output_bytes = settings.max_output_bytes
+        self._surely_fits = settings.max_output_bytes - OWN_BYTES
         self._model_id = model_id
-        self._models = Models(settings.scope, model_factory)
+        self._models = Models(settings.scope, model_kind)
         self._ledger = Ledger()
+        self._seen_ids = settings.seen_ids
         self._identities = Identities(settings.seen_ids)
+        self._invalid = InvalidWindow(settings.invalid_window_records)
 
     @property
     def model_count(self) -> int:
         """How many model instances it holds."""
         return len(self._models)
 
+    def invalid_ratio(self) -> float:
+        """Return the share of invalid ones among the last records, as of an invalid record just applied."""
+        return self._invalid.ratio(self.records_applied)
+
     def process(self, record: Record) -> Output | None:
-        """Apply the next record and return what to publish for it; a repeat publishes nothing."""
+        """Apply the next record and return what to publish for it; a repeat publishes nothing.
+
+        Until the model has taken the event nothing changes: a record that is refused leaves no trace in the state but
+        its place in the log.
+        """
+        offset = record.offset
         try:
             event = decode(record.value, record.timestamp_ms, self._limits)
-            is_repeat = self._identities.is_repeat(event)
+            if len(record.value or b"") + len(record.key or b"") > self._surely_fits:
+                check_prediction(record, event, self._max_output_bytes)
+            entry = self._identities.look(event)
+            if entry is None:
+                self._advance(offset, _link_other(offset, Outcome.REPEAT))
+                self.tally.repeats += 1
+                return None
+            item = f"{event.store_id}\x1f{event.sku}"  # ids hold no control characters
+            observed = event.level_millionths
+            posting = self._ledger.look(item, event.quantity_millionths, observed, event.occurred_us)
+            model = self._models.of(event.store_id, item)
+            new_model = None
+            if model is None:
+                model = new_model = self._models.new()
+            events_learned = model.events_learned
+            predicted = model.step(event, posting)
         except InvalidEvent as invalid:
             return self._dead_letter(record, invalid)
-        offset = record.offset
-        if is_repeat:
-            self._advance(offset, _link_other(offset, Outcome.REPEAT))
-            self.tally.repeats += 1
-            return None
-
-        item = f"{event.store_id}\x1f{event.sku}"  # ids hold no control characters
-        observed = event.level_millionths
-        posting = self._ledger.post(item, event.quantity_millionths, observed, event.occurred_us)
-        before, after, is_late = posting.before, posting.after, posting.is_late
-
-        model = self._models.of(event.store_id, item)
-        events_learned = model.events_learned
-        tally = self.tally
-        if after is None or is_late:
-            predicted = model.run(get_features(event), None)
-        else:
-            predicted = model.run(get_features(event), after / MILLION)
-            model.events_learned = events_learned + 1
-            tally.learned += 1
+        before, is_late = posting.before, posting.is_late
+        if before is None and item not in self._ledger:
+            self._check_route(record, event)
+        if new_model is not None:
+            self._models.keep(event.store_id, item, new_model)
+        self._identities.remember(entry)
+        self._ledger.enter(item, posting)
 
         discrepancy = None
         if before is not None and observed is not None and not is_late:
@@ -149,7 +184,7 @@ class PartitionTask:
             event.line_id,
             event.occurred_at,
             None if before is None else before / MILLION,
-            predicted if isfinite(predicted) else None,
+            predicted if predicted is not None and isfinite(predicted) else None,
             None if observed is None else observed / MILLION,
             discrepancy,
             is_late,
@@ -158,46 +193,65 @@ class PartitionTask:
             record.partition,
             offset,
         )
-        self._advance(offset, _link_prediction(offset, _PREDICTION, predicted))
+        self._advance(offset, _link_prediction(offset, _PREDICTION, nan if predicted is None else predicted))
+        tally = self.tally
         tally.predictions += 1
+        tally.learned += model.events_learned - events_learned
         tally.late += is_late
+        if before is None:
+            tally.unknown_levels += 1
         kind = event.transaction_type
         if kind is not None and kind not in KNOWN_TYPES:
             tally.unknown_types += 1
         return Output(_PREDICTION, record.key, encode_prediction(prediction), None)
+
+    def skip(self, record: Record) -> None:
+        """Pass over the next record unread, because the operator said so; that is an outcome of its own."""
+        self._advance(record.offset, _link_other(record.offset, Outcome.SKIPPED))
+        self.tally.skipped += 1
 
     def skip_to(self, offset: int) -> None:
         """Move on to `offset` where the log holds no record in between (markers, aborted records)."""
         self.next_offset = max(self.next_offset, offset)
 
     def snapshot(self) -> dict[str, bytes]:
-        """Return the whole state as named sections, each pickled; later sections may join them."""
-        sections: dict[str, Any] = {
+        """Return the whole state as named sections; later sections may join them."""
+        state: dict[str, Any] = {
             "progress": (self.next_offset, self.first_offset, self.records_applied, self.chain.snapshot()),
             "models": self._models.snapshot(),
             "ledger": self._ledger.snapshot(),
             "identities": self._identities.snapshot(),
+            "invalid": self._invalid.snapshot(),
         }
-        return {name: pickle.dumps(state, protocol=5) for name, state in sections.items()}
+        return encode_state(state)
 
-    def restore(self, sections: Mapping[str, bytes]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state that `snapshot` returned.
 
-        The sections are unpickled: pass only what comes from a checkpoint whose digest was verified.
+        Args:
+            state: its sections by name, decoded (`consumer.learning.state.decode_state`).
 
         Raises:
             KeyError: a section is missing.
+            ValueError: a section holds what is no such state.
         """
-        state = {name: pickle.loads(sections[name]) for name in ("progress", "models", "ledger", "identities")}  # noqa: S301 -- digest verified by the caller
-        self.next_offset, self.first_offset, self.records_applied, chain = state["progress"]
+        # Whole or not at all: whatever may be missing or refused comes first.
+        progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
+        window = Identities(self._seen_ids)
+        window.restore(identities)
+        self._models.restore(models)
+        self._identities = window
+        self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
-        self._models.restore(state["models"])
-        self._ledger.restore(state["ledger"])
-        self._identities.restore(state["identities"])
+        self._ledger.restore(ledger)
+        self._invalid.restore(invalid)
 
     def _dead_letter(self, record: Record, invalid: InvalidEvent) -> Output:
+        if is_letter_too_large(record, self._max_output_bytes):
+            invalid = InvalidEvent(Reason.TOO_LARGE)
         offset = record.offset
         self._advance(offset, _link_other(offset, Outcome.DEAD_LETTER) + invalid.reason.encode())
+        self._invalid.add(self.records_applied)
         self.tally.dead_letters[invalid.reason.value] += 1
         headers = dead_letter_headers(
             record.headers,
@@ -207,7 +261,22 @@ class PartitionTask:
             offset=offset,
             timestamp_ms=record.timestamp_ms,
         )
+        if invalid.reason is Reason.TOO_LARGE:
+            own = [header for header in headers if header[0].startswith("error.")]
+            return Output(Outcome.DEAD_LETTER, None, None, own + size_headers(record.key, record.value, record.headers))
         return Output(Outcome.DEAD_LETTER, record.key, record.value, headers)
+
+    def _check_route(self, record: Record, event: Event) -> None:
+        """Count an item's first record if it does not lie where all of the item's events meet."""
+        wrong = misrouting(
+            record.key,
+            store_id=event.store_id,
+            sku=event.sku,
+            partition=record.partition,
+            partitions=self.partitions,
+        )
+        if wrong is not None:
+            self.tally.misrouted[wrong.value] += 1
 
     def _advance(self, offset: int, link: bytes) -> None:
         self.next_offset = offset + 1

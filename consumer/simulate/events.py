@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import orjson
+import msgspec
 
 KeyBy = Literal["store", "item"]
 """What keys a record: `store_id`, or `store_id:sku`. One topic holds one form only, else items lose their ledger."""
@@ -49,9 +49,9 @@ def good_event(  # noqa: PLR0913 -- one parameter for each field of the contract
     """Return a valid event with the contract's fields in the contract's order.
 
     The caller vouches for the values: nothing is validated here, a million times over. A `unit_cost` that is NaN
-    becomes null, because orjson writes it so.
+    becomes null, because the encoder writes it so.
     """
-    value = orjson.dumps(
+    value = msgspec.json.encode(
         {
             "transaction_id": transaction_id,
             "store_id": store_id,

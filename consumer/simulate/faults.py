@@ -8,7 +8,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
+import msgspec
 
 from consumer.simulate.events import INVALID_PREFIX, REPEAT, ShopEvent
 
@@ -76,25 +76,27 @@ def spoil(event: ShopEvent, kind: str, number: int) -> ShopEvent:
         kind: how the contract is to be broken; nothing else about the event is.
         number: tells the new event's transaction id from all others.
     """
-    fields: Fields = orjson.loads(event.value or b"{}")
+    fields: Fields = msgspec.json.decode(event.value or b"{}")
     fields["transaction_id"] = f"{fields['transaction_id']}-x{number}"
     value = _SPOILERS[kind](fields, event.timestamp_ms)
     return ShopEvent(event.key, value, event.timestamp_ms, INVALID_PREFIX + kind)
 
 
 def _changed(**changes: object) -> Callable[[Fields, int], bytes]:
-    """Spoil by other values in some fields. The standard library encodes, because orjson cannot write NaN."""
+    """Spoil by other values in some fields. The standard library encodes, because msgspec writes NaN as null."""
     return lambda fields, _timestamp_ms: json.dumps(fields | changes).encode()
 
 
 def _without(name: str) -> Callable[[Fields, int], bytes]:
     """Spoil by leaving a required field out."""
-    return lambda fields, _timestamp_ms: orjson.dumps({key: value for key, value in fields.items() if key != name})
+    return lambda fields, _timestamp_ms: msgspec.json.encode(
+        {key: value for key, value in fields.items() if key != name}
+    )
 
 
 def _edited(name: str, edit: Callable[[str], str]) -> Callable[[Fields, int], bytes]:
     """Spoil by rewriting one text."""
-    return lambda fields, _timestamp_ms: orjson.dumps(fields | {name: edit(fields[name])})
+    return lambda fields, _timestamp_ms: msgspec.json.encode(fields | {name: edit(fields[name])})
 
 
 def _bell_inside(text: str) -> str:
@@ -104,16 +106,16 @@ def _bell_inside(text: str) -> str:
 
 def _future(fields: Fields, timestamp_ms: int) -> bytes:
     later = datetime.fromtimestamp((timestamp_ms + _THREE_DAYS_MS) / 1000, UTC)
-    return orjson.dumps(fields | {"occurred_at": later.isoformat()})
+    return msgspec.json.encode(fields | {"occurred_at": later.isoformat()})
 
 
 # Each breaks one rule of the contract, whatever event it starts from: where a rule is about a quantity, type and sign
 # are set to agree with each other.
 _SPOILERS: Final[dict[str, Callable[[Fields, int], bytes | None]]] = {
     "not_json": lambda fields, _: f"till offline {fields['transaction_id']}".encode(),
-    "not_utf8": lambda fields, _: orjson.dumps(fields | {"sku": "?"}).replace(b'"?"', b'"\xff"'),
-    "truncated_json": lambda fields, _: orjson.dumps(fields)[:-20],
-    "not_an_object": lambda fields, _: orjson.dumps([fields]),
+    "not_utf8": lambda fields, _: msgspec.json.encode(fields | {"sku": "?"}).replace(b'"?"', b'"\xff"'),
+    "truncated_json": lambda fields, _: msgspec.json.encode(fields)[:-20],
+    "not_an_object": lambda fields, _: msgspec.json.encode([fields]),
     "empty_value": lambda _fields, _: b"",
     "null_value": lambda _fields, _: None,
     "missing_transaction_id": _without("transaction_id"),
@@ -130,7 +132,7 @@ _SPOILERS: Final[dict[str, Callable[[Fields, int], bytes | None]]] = {
     "sku_empty": _changed(sku=""),
     "sku_too_long": _changed(sku="9" * 65),
     "store_id_control_character": _edited("store_id", _bell_inside),
-    "occurred_at_number": lambda fields, timestamp_ms: orjson.dumps(fields | {"occurred_at": timestamp_ms}),
+    "occurred_at_number": lambda fields, timestamp_ms: msgspec.json.encode(fields | {"occurred_at": timestamp_ms}),
     "occurred_at_without_offset": _edited("occurred_at", lambda text: text[: len("2017-01-01T11:53:26")]),
     "occurred_at_bad_date": _edited("occurred_at", lambda text: f"{text[:5]}13{text[7:]}"),
     "occurred_at_before_2000": _changed(occurred_at="1999-12-31T23:59:59+00:00"),

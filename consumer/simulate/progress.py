@@ -15,12 +15,18 @@ if TYPE_CHECKING:
     from consumer.simulate.events import ShopEvent
 
 
+def progress_bar() -> Progress:
+    """Return a bar on standard error that counts and tells the time left; in a pipe it shows nothing."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)
+
+
 def send_with_progress(
     events: Iterable[ShopEvent], *, topic: str, config: Mapping[str, str], rate: float | None, expected: int | None
 ) -> SendReport:
     """Send the events, showing how many of `expected` have gone and the time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("sending", total=expected)
         return send(
             events,

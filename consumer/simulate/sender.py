@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.errors import BrokerError, TopicsError
+from consumer.kafka.errors import of_configuration
 from consumer.simulate.errors import DeliveryError
 from consumer.simulate.events import GOOD, INVALID_PREFIX, REPEAT, ShopEvent
 
@@ -145,6 +146,7 @@ def send(  # noqa: PLR0913 -- where to, how fast, who watches; the rest are seam
 
     Raises:
         ValueError: the rate is not above 0.
+        SettingsError: the client cannot be built from these settings.
         BrokerError: no broker answered.
         TopicsError: the topic does not exist.
         DeliveryError: an event was refused or not confirmed in time; later ones have not been sent.
@@ -152,7 +154,10 @@ def send(  # noqa: PLR0913 -- where to, how fast, who watches; the rest are seam
     if rate is not None and not rate > 0:
         message = f"the rate must be above 0 events per second, not {rate}"
         raise ValueError(message)
-    producer = new_producer({**_DEFAULTS, **config, "bootstrap.servers": bootstrap_servers, **_OWNED})
+    try:
+        producer = new_producer({**_DEFAULTS, **config, "bootstrap.servers": bootstrap_servers, **_OWNED})
+    except KafkaException as error:
+        raise of_configuration(error) from error
     _require_topic(producer, topic, bootstrap_servers)
 
     begin = clock()

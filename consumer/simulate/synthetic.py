@@ -1,4 +1,4 @@
-"""A synthetic shop: seeded, endless, and without any package but orjson.
+"""A synthetic shop: seeded, endless, and without a package of its own.
 
 It has what the contract can say and the real retail year does not: returns, waste, counts, a sku twice on one
 receipt, events without a stock level. Its books are right: no scan is missed, so every level adds up.

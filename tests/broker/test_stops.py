@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from benchmarks.shop import LINEAR, real_transactions
 from consumer.errors import ExitCode
@@ -24,39 +21,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def stage(new_stage: Callable[..., Stage]) -> Stage:
-    """A stage on which a worker has done 3,000 events and left."""
-    made = new_stage(partitions=1)
-    made.send(real_transactions(3_000, seed=11))
-    made.run_to_end()
-    return made
-
-
 def stopped(worker: WorkerProcess, code: ExitCode) -> str:
     """Wait for the worker's end with this exit code and return its one sentence."""
     with worker:
         assert worker.wait(60) == code, worker.log.read_text()[-2000:]
         (line,) = worker.events("stopped_by_error")
         return str(line["reason"])
-
-
-def commit_as_another_tool(stage: Stage, offset: int, metadata: str | None) -> None:
-    """Commit an offset the way a reset tool does: from outside, the group being empty."""
-    tool = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.group})
-    position = TopicPartition(stage.input, 0, offset)
-    if metadata is not None:
-        position = TopicPartition(stage.input, 0, offset, metadata=metadata)
-    wait_until(lambda: _try_commit(tool, position), 30, "the empty group to take an offset")
-    tool.close()
-
-
-def _try_commit(tool: Consumer, position: TopicPartition) -> bool:
-    try:
-        tool.commit(offsets=[position], asynchronous=False)
-    except Exception:  # noqa: BLE001 -- refused while the former member's session lasts
-        return False
-    return True
 
 
 def test_missing_topic(new_stage: Callable[..., Stage]) -> None:
@@ -80,86 +50,6 @@ def test_compacted_input(new_stage: Callable[..., Stage]) -> None:
     compacted = unique("compacted")
     create_topics(stage.bootstrap_servers, {compacted: 1}, {"cleanup.policy": "compact"})
     assert "cleanup.policy=compact" in stopped(stage.worker(INPUT_TOPIC=compacted), ExitCode.TOPICS)
-
-
-def test_metadata_removed_by_another_tool(stage: Stage) -> None:
-    """An offset that a tool has reset says nothing of the model that belongs there."""
-    commit_as_another_tool(stage, 1_000, None)
-    reason = stopped(stage.worker(), ExitCode.STATE)
-    assert "carries no metadata" in reason
-    assert "new CONSUMER_GROUP" in reason
-
-
-def test_lost_offsets(stage: Stage) -> None:
-    """A group whose offsets are gone does not start anew where checkpoints or outputs know it."""
-    wait_until(lambda: _try_delete(stage), 30, "the empty group to be deleted")
-    reason = stopped(stage.worker(), ExitCode.STATE)
-    assert "no committed offset" in reason
-    shutil.rmtree(stage.directory / "checkpoints")
-    assert "the output topic holds results" in stopped(stage.worker(), ExitCode.STATE)
-
-
-def _try_delete(stage: Stage) -> bool:
-    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
-    try:
-        for deleted in admin.delete_consumer_groups([stage.group]).values():
-            deleted.result(10)
-    except Exception:  # noqa: BLE001 -- refused while the former member's session lasts
-        return False
-    return True
-
-
-def test_changed_setting(stage: Stage) -> None:
-    """A setting on which predictions depend does not change silently."""
-    assert "fingerprint" in stopped(stage.worker(SEEN_IDS="5000"), ExitCode.STATE)
-
-
-def test_recreated_topic(stage: Stage) -> None:
-    """A topic created anew under the old name is another log."""
-    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
-    for deleted in admin.delete_topics([stage.input]).values():
-        deleted.result(30)
-
-    def recreated() -> bool:
-        try:
-            create_topics(stage.bootstrap_servers, {stage.input: 1}, {"retention.ms": "-1"})
-        except Exception:  # noqa: BLE001 -- the deletion takes a moment
-            return False
-        return True
-
-    wait_until(recreated, 30, "the topic to be created anew")
-    # Its group's offsets go with a deleted topic; what the store and the output know does not.
-    assert "no committed offset" in stopped(stage.worker(), ExitCode.STATE)
-
-
-@pytest.mark.parametrize("damage", ["flipped byte", "truncated", "deleted"])
-def test_unusable_checkpoint_is_replayed_from_the_first_offset(stage: Stage, damage: str) -> None:
-    """A damaged or lost checkpoint costs a replay of the whole log, and nothing else."""
-    (path,) = (stage.directory / "checkpoints").rglob("*.checkpoint")
-    data = bytearray(path.read_bytes())
-    if damage == "deleted":
-        path.unlink()
-    elif damage == "truncated":
-        path.write_bytes(data[: len(data) // 2])
-    else:
-        data[-100] ^= 1
-        path.write_bytes(data)
-    stage.send(real_transactions(3_500, seed=11))
-    worker = stage.run_to_end()
-    assert len(worker.events("checkpoint_unusable")) == 1
-    assert len(worker.events("replay_from_first")) == 1
-    assert stage.differences(stage.truth(LINEAR)) == []
-
-
-def test_retention_below_a_needed_replay(stage: Stage) -> None:
-    """Where the log no longer holds what a replay needs, the worker stops instead of learning something else."""
-    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
-    for deleted in admin.delete_records([TopicPartition(stage.input, 0, 500)]).values():
-        deleted.result(30)
-    assert stage.run_to_end().events("stopped_by_error") == []  # the checkpoint stands above the cut
-    shutil.rmtree(stage.directory / "checkpoints")
-    reason = stopped(stage.worker(), ExitCode.LOG_GAP)
-    assert "must be replayed from offset 0, but the log begins at 500" in reason
 
 
 def test_unwritable_checkpoints(new_stage: Callable[..., Stage]) -> None:

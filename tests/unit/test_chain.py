@@ -114,3 +114,14 @@ def test_the_digest_depends_on_the_links_only(some: list[bytes], data: st.DataOb
             chain = restored(chain)
         chain.add(link)
     assert chain.digest() == chained(some).digest()
+
+
+@pytest.mark.parametrize("count", AROUND)
+def test_a_rebased_chain_goes_on_from_the_given_digest(count: int) -> None:
+    """Across a gap nothing but the committed digest counts, and what follows moves it as ever."""
+    digest = chained(links(7)).digest()
+    chain = chained(links(count))
+    chain.rebase(digest)
+    assert chain.digest() == digest
+    chain.add(links(1)[0])
+    assert chain.digest() == blake2b(digest + links(1)[0], digest_size=8).digest()

@@ -21,12 +21,13 @@ from consumer.checkpoint.reference import (
     decode_reference,
 )
 from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import CheckpointWriter, Snapshot, Written
 from consumer.learning import get_ml_pipeline
 from tests.kafka import wait_until
 
-IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17")
-SECTIONS = {"progress": pickle.dumps((1, 2)), "ledger": pickle.dumps({})}
+IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17", {})
+SECTIONS = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode({})}
 OFFSETS = st.integers(0, 2**63 - 1)
 
 
@@ -236,7 +237,7 @@ def test_writer_outlives_failures(tmp_path: Path) -> None:
     """A store that fails, even in an unforeseen way, costs that checkpoint and not the thread."""
     store = Store(tmp_path)
     store.fails = [StoreError("disk full"), ZeroDivisionError("unforeseen")]
-    writer = CheckpointWriter(store, IDENTITY)
+    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted())
     for offset in (1, 2, 3):
         writer.submit(Snapshot(None, 0, offset, SECTIONS))
     first, second, third = (finished(writer) for _ in range(3))
@@ -256,7 +257,7 @@ def test_writer_prunes_below_only(tmp_path: Path) -> None:
     group, topic = IDENTITY.group, IDENTITY.topic
     for partition, offset in ((0, 1), (0, 5), (0, 9), (1, 1)):
         store.write(CheckpointName(group, topic, partition, offset, "d" * 64), b"")
-    writer = CheckpointWriter(store, IDENTITY)
+    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted())
     writer.prune(0, 5)
     wait_until(lambda: len(store.names(group, topic, 0)) == 2, 10, "the prune")
     assert [each.offset for each in store.names(group, topic, 0)] == [5, 9]

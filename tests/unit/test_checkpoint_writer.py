@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 import threading
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 
-from consumer.checkpoint.envelope import Identity, unseal
+from consumer.checkpoint.envelope import EnvelopeError, Identity, unseal
 from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import CheckpointWriter, Snapshot, Written
+from consumer.learning import get_ml_pipeline
 from tests.kafka import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEADLINE: Final = 10.0
-IDENTITY: Final = Identity("g", "sales", "topic-id", "model", "fingerprint", "7")
+IDENTITY: Final = Identity("g", "sales", "topic-id", "model", "fingerprint", "7", {"MODEL": "linear"})
 
 
 class MemoryStore:
@@ -68,7 +73,7 @@ def store() -> MemoryStore:
 @pytest.fixture
 def writer(store: MemoryStore) -> Iterator[CheckpointWriter]:
     """A writer into the store, ended after the test."""
-    made = CheckpointWriter(store, IDENTITY)
+    made = CheckpointWriter(store, IDENTITY, admitted=Admitted())
     yield made
     store.gate.set()
     made.close()
@@ -78,7 +83,7 @@ def writer(store: MemoryStore) -> Iterator[CheckpointWriter]:
 
 def snapshot(offset: int, partition: int = 0, **sections: bytes) -> Snapshot:
     """A snapshot whose owner is nobody in particular."""
-    return Snapshot(object(), partition, offset, sections or {"models": b"state"})
+    return Snapshot(object(), partition, offset, sections or {"models": pickle.dumps({"": "state"})})
 
 
 def result(writer: CheckpointWriter) -> Written:
@@ -101,7 +106,8 @@ def offsets(store: MemoryStore, partition: int) -> list[int]:
 
 def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: CheckpointWriter) -> None:
     """What is in the store under the result's name is the snapshot's state, sealed for its partition and offset."""
-    submitted = snapshot(42, 3, models=b"m", ledger=b"l")
+    state = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode({"item": (5, 6)})}
+    submitted = snapshot(42, 3, **state)
     writer.submit(submitted)
     written = result(writer)
     assert written.snapshot is submitted
@@ -111,7 +117,7 @@ def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: CheckpointW
     header, sections = unseal(data)
     assert written.name == CheckpointName("g", "sales", 3, 42, header.digest)
     assert (header.identity(), header.partition, header.offset) == (IDENTITY, 3, 42)
-    assert sections == {"models": b"m", "ledger": b"l"}
+    assert sections == state
     assert written.size == len(data)
     assert written.seconds >= 0
 
@@ -226,7 +232,7 @@ def test_an_unforeseen_error_while_pruning_is_survived(store: MemoryStore, write
 
 def test_closing_finishes_what_is_queued(store: MemoryStore) -> None:
     """The checkpoint of a clean stop is still written; afterwards the thread is gone."""
-    writer = CheckpointWriter(store, IDENTITY)
+    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted())
     store.gate.clear()
     writer.submit(snapshot(1))
     writer.close()
@@ -236,3 +242,62 @@ def test_closing_finishes_what_is_queued(store: MemoryStore) -> None:
     assert not writer._thread.is_alive()
     assert offsets(store, 0) == [1]
     assert result(writer).name is not None
+
+
+class Stranger:
+    """A class that no checkpoint may name."""
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"models": pickle.dumps({"": Stranger()})}, "section 'models': the pickle names .*Stranger, which is not"),
+        (
+            {"models": pickle.dumps({}), "ledger": pickle.dumps(get_ml_pipeline())},
+            "section 'ledger' is not of its type",
+        ),
+        ({"models": b"no pickle"}, "section 'models': expected a pickle"),
+    ],
+)
+def test_what_a_restore_would_refuse_is_never_written(
+    store: MemoryStore, writer: CheckpointWriter, sections: dict[str, bytes], said: str
+) -> None:
+    """A snapshot passes the reader's own check first: a committed reference to it would stop the next worker."""
+    writer.submit(Snapshot(object(), 0, 1, sections))
+    failed = result(writer)
+    assert failed.name is None
+    assert re.match(said, failed.error)
+    assert store.kept == {}
+    writer.submit(snapshot(2))
+    assert result(writer).name is not None
+
+
+def test_what_the_factory_declares_is_written(store: MemoryStore) -> None:
+    """A class of the user's own passes where a restore admits it."""
+    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted([Stranger]))
+    writer.submit(snapshot(1, models=pickle.dumps({"": Stranger()})))
+    assert result(writer).error == ""
+    writer.close()
+
+
+def test_with_a_key_everything_is_signed(store: MemoryStore) -> None:
+    """What the writer wrote with a key is read with it, and not without."""
+    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted(), key=b"key")
+    writer.submit(snapshot(1))
+    written = result(writer)
+    writer.close()
+    assert written.name is not None
+    data = store.kept[written.name]
+    assert unseal(data, b"key")[0].offset == 1
+    with pytest.raises(EnvelopeError):
+        unseal(data)
+
+
+def test_a_header_that_nobody_would_read_is_never_written(store: MemoryStore) -> None:
+    """A meaning of absurd length is a failure to write, said so, and no checkpoint."""
+    identity = msgspec.structs.replace(IDENTITY, meaning={"parameters": "x" * 300_000})
+    writer = CheckpointWriter(store, identity, admitted=Admitted())
+    writer.submit(snapshot(1))
+    assert result(writer).error.startswith("expected a header of at most")
+    writer.close()
+    assert store.kept == {}

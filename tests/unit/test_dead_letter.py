@@ -144,7 +144,7 @@ def test_the_vocabulary() -> None:
     """Dashboards and redrives filter by these words; a new one is a change of the contract."""
     assert [reason.value for reason in Reason] == [
         *("empty_value", "not_json", "missing_field", "invalid_field", "count_without_level", "sign_contradicts_type"),
-        *("occurred_at_out_of_range", "conflicting_repeat"),
+        *("occurred_at_out_of_range", "too_large", "conflicting_repeat", "broke_model"),
     ]
 
 

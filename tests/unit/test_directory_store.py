@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
@@ -267,6 +268,44 @@ def test_unreadable_is_not_absent(store: DirectoryStore, number: int, monkeypatc
     monkeypatch.setattr(Path, "read_bytes", unreadable)
     with pytest.raises(StoreError, match=os.strerror(number)):
         store.read(NAME)
+
+
+def test_deleting_removes_what_a_killed_worker_left(store: DirectoryStore, tmp_path: Path) -> None:
+    """A temporary file goes with a later prune once it is an hour old: nobody writes that long. Others stay."""
+    store.write(NAME, b"state")
+    (folder,) = (path.parent for path in files(tmp_path))
+    old, young = folder / f"{41:020d}-{DIGEST}.4711.tmp", folder / f"{43:020d}-{DIGEST}.4712.tmp"
+    foreign = folder / "notes.tmp"
+    for path, age in ((old, 3700), (young, 3500), (foreign, 10_000)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    store.delete(NAME)
+    assert files(tmp_path) == sorted([young, foreign])
+
+
+def test_temporary_files_that_cannot_be_removed_fail_no_prune(store: DirectoryStore) -> None:
+    """They cost only space: the checkpoint itself is deleted all the same."""
+    store.write(NAME, b"state")
+    with mock.patch.object(Path, "iterdir", failing):
+        store.delete(NAME)
+    assert store.read(NAME) is None
+
+
+def test_paths_are_in_order_and_of_whom_was_asked(store: DirectoryStore) -> None:
+    """An operator's listing goes by group, topic, partition as a number, and offset."""
+    names = [
+        NAME._replace(group="a.b", partition=2, offset=7),
+        NAME._replace(group="a.b", partition=2, offset=30),
+        NAME._replace(group="a.b", partition=10, offset=1),
+        NAME._replace(group="smart", topic="other"),
+        NAME,
+    ]
+    for name in reversed(names):
+        store.write(name, b"")
+    assert store.paths() == [store.path(name) for name in names]
+    assert store.paths("a.b") == [store.path(name) for name in names[:3]]
+    assert store.paths(NAME.group, NAME.topic) == [store.path(NAME)]
+    assert store.paths("a*", "*") == []
 
 
 def test_where_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

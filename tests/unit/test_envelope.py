@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import platform
 import struct
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,27 +18,42 @@ from consumer import __version__
 from consumer.checkpoint.envelope import (
     ENVELOPE_FORMAT,
     MAGIC,
+    MAX_HEADER_BYTES,
+    PREFIX_BYTES,
     EnvelopeError,
     Header,
     Identity,
     Section,
+    read_header,
     seal,
+    signed,
     unseal,
+    verify_digest,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MEANING: Final = {"MODEL": "linear", "SEEN_IDS": 100_000, "features": ["quantity", "month"]}
 IDENTITY: Final = Identity(
-    group="g", topic="sales", topic_id="lQ3h", model_id="0123456789ab", fingerprint="cd" * 32, hash_seed="7"
+    group="g",
+    topic="sales",
+    topic_id="lQ3h",
+    model_id="0123456789ab",
+    fingerprint="cd" * 32,
+    hash_seed="7",
+    meaning=MEANING,
 )
 SECTIONS: Final = {"models": b"\x80\x05}\x94.", "ledger": b"", "identities": b"xyz"}
-PREFIX_BYTES: Final = 14
+KEY: Final = b"a key of the shop's own"
+SIGNATURE_BYTES: Final = 32
 
 
-def framed(header: bytes, payload: bytes = b"", *, magic: bytes = MAGIC, version: int = ENVELOPE_FORMAT) -> bytes:
+def framed(
+    header: bytes, payload: bytes = b"", *, magic: bytes = MAGIC, version: int = ENVELOPE_FORMAT, scheme: int = 0
+) -> bytes:
     """Put a file together by hand."""
-    return struct.pack(">8sHI", magic, version, len(header)) + header + payload
+    return struct.pack(">8sHBI", magic, version, scheme, len(header)) + header + payload
 
 
 def forged(sections: Sequence[tuple[str, int]], payload: bytes) -> bytes:
@@ -52,12 +68,19 @@ def forged(sections: Sequence[tuple[str, int]], payload: bytes) -> bytes:
     st.integers(0, 2**31 - 1),
     st.integers(0, 2**63 - 1),
     st.dictionaries(st.text(max_size=20), st.binary(max_size=200), max_size=5),
-    st.builds(Identity, *[st.text(max_size=30)] * 6),
+    st.builds(
+        Identity,
+        *[st.text(max_size=30)] * 6,
+        st.dictionaries(st.text(max_size=9), st.integers(-(2**63), 2**63) | st.text(max_size=9) | st.floats(0, 1)),
+    ),
+    st.none() | st.binary(min_size=1, max_size=100),
 )
-def test_round_trip(partition: int, offset: int, sections: dict[str, bytes], identity: Identity) -> None:
+def test_round_trip(
+    partition: int, offset: int, sections: dict[str, bytes], identity: Identity, key: bytes | None
+) -> None:
     """What was sealed comes back byte for byte, under the identity, partition and offset that it was sealed for."""
-    header, data = seal(identity, partition, offset, sections)
-    found, unsealed = unseal(data)
+    header, data = seal(identity, partition, offset, sections, key)
+    found, unsealed = unseal(data, key)
     assert found == header
     assert (found.identity(), found.partition, found.offset) == (identity, partition, offset)
     assert unsealed == sections
@@ -78,11 +101,13 @@ def test_header_says_what_wrote_it() -> None:
 def test_header_is_readable_without_unpickling() -> None:
     """Any tool can tell whose state a file is: a fixed prefix, then JSON."""
     header, data = seal(IDENTITY, 3, 5, SECTIONS)
-    magic, version, length = struct.unpack_from(">8sHI", data)
-    assert (magic, version) == (b"SMARTINV", 1)
+    magic, version, scheme, length = struct.unpack_from(">8sHBI", data)
+    assert (magic, version, scheme) == (b"SMARTINV", 2, 0)
     read = msgspec.json.decode(data[PREFIX_BYTES : PREFIX_BYTES + length])
     assert (read["group"], read["topic"], read["partition"], read["offset"]) == ("g", "sales", 3, 5)
     assert read["digest"] == header.digest
+    assert read["meaning"] == MEANING
+    assert read_header(data) == header
 
 
 def test_same_state_same_bytes() -> None:
@@ -100,7 +125,12 @@ def test_digest_is_of_the_named_kind() -> None:
 @pytest.mark.parametrize(
     ("field", "other"),
     [
-        *((name, "another") for name in Header.__struct_fields__ if name not in {"partition", "offset", "sections"}),
+        *(
+            (name, "another")
+            for name in Header.__struct_fields__
+            if name not in {"partition", "offset", "sections", "meaning"}
+        ),
+        ("meaning", MEANING | {"SEEN_IDS": 100_001}),
         ("partition", 1),
         ("offset", 6),
         ("sections", [Section("models", 5), Section("renamed", 0), Section("identities", 3)]),
@@ -205,11 +235,137 @@ def test_other_files_are_named() -> None:
         unseal(b"SMART")
     with pytest.raises(EnvelopeError, match="begins with b'SMARTINV'"):
         unseal(b"PK\x03\x04" + data)
-    with pytest.raises(EnvelopeError, match="format 1; found 2"):
-        unseal(framed(body, data[PREFIX_BYTES + len(body) :], version=2))
+    for version in (1, 3):
+        with pytest.raises(EnvelopeError, match=f"format 2; found {version}, from another version.*run that one"):
+            unseal(framed(body, data[PREFIX_BYTES + len(body) :], version=version))
+    with pytest.raises(EnvelopeError, match="found scheme 2"):
+        unseal(framed(body, data[PREFIX_BYTES + len(body) :], scheme=2))
 
 
 def test_deeply_nested_header_is_refused() -> None:
     """A header made to exhaust the parser is refused like any other."""
     with pytest.raises(EnvelopeError):
         unseal(framed(b'{"x":' + b"[" * 100_000))
+
+
+def test_a_file_of_the_first_format_is_refused_in_words() -> None:
+    """A checkpoint of an older version is told apart from a damaged one, by the version that stands where it stood."""
+    header = b'{"group":"g"}'
+    with pytest.raises(EnvelopeError, match="expected checkpoint format 2; found 1"):
+        unseal(struct.pack(">8sHI", MAGIC, 1, len(header)) + header)
+
+
+def test_a_header_that_is_too_long_is_neither_written_nor_read() -> None:
+    """The header is bounded: a reader never parses an arbitrary amount of JSON."""
+    with pytest.raises(EnvelopeError, match=f"at most {MAX_HEADER_BYTES} bytes"):
+        seal(msgspec.structs.replace(IDENTITY, group="g" * MAX_HEADER_BYTES), 0, 5, {})
+    with pytest.raises(EnvelopeError, match=f"at most {MAX_HEADER_BYTES} bytes; found {MAX_HEADER_BYTES + 1}"):
+        unseal(framed(b" " * (MAX_HEADER_BYTES + 1)))
+
+
+@pytest.mark.parametrize("extra", [b' {"a":1}', b'{"unknown":1,', b"{ "])
+def test_a_header_in_other_words_is_refused(extra: bytes) -> None:
+    """The digest is over what was read: bytes that reading drops, spaces and unknown fields, would not be covered."""
+    _, data = seal(IDENTITY, 0, 5, SECTIONS)
+    (length,) = struct.unpack_from(">I", data, PREFIX_BYTES - 4)
+    header, payload = data[PREFIX_BYTES : PREFIX_BYTES + length], data[PREFIX_BYTES + length :]
+    changed = header + extra if extra.startswith(b" ") else extra + header[1:]
+    with pytest.raises(EnvelopeError, match="header"):
+        unseal(framed(changed, payload))
+
+
+def test_identities_compare_as_they_are_read_back() -> None:
+    """A tuple in the meaning is a list in the file: the identity has a list too, or nothing would match."""
+    identity = msgspec.structs.replace(IDENTITY, meaning={"features": ("a", "b")})
+    header, _ = unseal(seal(identity, 0, 5, {})[1])
+    assert header.identity() == identity
+    assert identity.meaning == {"features": ["a", "b"]}
+
+
+# The signature
+
+
+def test_signature_is_of_the_named_kind() -> None:
+    """The signature is HMAC-SHA256 over everything before it, as documented: any tool can make and check it."""
+    _, data = seal(IDENTITY, 0, 5, SECTIONS, KEY)
+    content, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
+    assert signature == hmac.new(KEY, content, sha256).digest()
+
+
+def test_signing_leaves_name_and_content() -> None:
+    """The digest, and so the object's name, does not depend on the key: signing anew changes no reference."""
+    header, data = seal(IDENTITY, 0, 5, SECTIONS)
+    signed_header, signed_data = seal(IDENTITY, 0, 5, SECTIONS, KEY)
+    assert signed_header == header
+    assert signed(data, KEY) == signed_data
+    assert signed(signed(data, b"an older key"), KEY) == signed_data
+
+
+def test_with_a_key_an_unsigned_file_is_refused() -> None:
+    """Dropping the signature is no way round it."""
+    _, data = seal(IDENTITY, 0, 5, SECTIONS)
+    with pytest.raises(EnvelopeError, match="expected a checkpoint signed with CHECKPOINT_SIGNING_KEY; found one that"):
+        unseal(data, KEY)
+
+
+def test_another_key_is_refused() -> None:
+    """A file of another key is refused in words that say what to do."""
+    _, data = seal(IDENTITY, 0, 5, SECTIONS, b"another key")
+    with pytest.raises(EnvelopeError, match=r"found another signature.*set that one, or do not use"):
+        unseal(data, KEY)
+
+
+def test_without_a_key_a_signed_file_is_refused_but_can_be_looked_at() -> None:
+    """A worker that lost its key does not turn a guarded store into an unguarded one; an operator can still look."""
+    header, data = seal(IDENTITY, 0, 5, SECTIONS, KEY)
+    with pytest.raises(EnvelopeError, match="CHECKPOINT_SIGNING_KEY is not set; found a signed one: set it"):
+        unseal(data)
+    assert verify_digest(data) == (header, SECTIONS)
+    assert read_header(data) == header
+
+
+def test_every_changed_byte_of_a_signed_file_is_found_out() -> None:
+    """With a key no byte can be changed, prefix, header, state and signature alike."""
+    _, data = seal(IDENTITY, 0, 5, SECTIONS, KEY)
+    for position in range(len(data)):
+        for difference in (1, 2, 0x20, 0x80, 0xFF):
+            damaged = bytearray(data)
+            damaged[position] ^= difference
+            with pytest.raises(EnvelopeError):
+                unseal(bytes(damaged), KEY)
+
+
+def test_every_truncation_of_a_signed_file_is_found_out() -> None:
+    """A signed file cut anywhere, or with anything appended, raises the one error, with the key and without."""
+    _, data = seal(IDENTITY, 0, 5, SECTIONS, KEY)
+    for cut in [*(data[:length] for length in range(len(data))), data + b"x", data + bytes(SIGNATURE_BYTES)]:
+        for key in (KEY, None):
+            with pytest.raises(EnvelopeError):
+                unseal(cut, key)
+        with pytest.raises(EnvelopeError):
+            verify_digest(cut)
+
+
+def test_a_forger_without_the_key_cannot_recompute_the_digest_alone() -> None:
+    """A file changed by someone who recomputes its digest passes without a key, and not with one."""
+    changed = forged([("models", 4)], b"evil")
+    assert unseal(changed)[1] == {"models": b"evil"}
+    for attempt in (changed, signed(changed, b"a guess"), changed + bytes(SIGNATURE_BYTES)):
+        with pytest.raises(EnvelopeError):
+            unseal(attempt, KEY)
+
+
+def test_signature_comes_before_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a key nothing of an unverified file is parsed: the JSON reader never meets a forger's bytes."""
+    monkeypatch.setattr(msgspec.json, "decode", lambda *_, **__: pytest.fail("the header was read first"))
+    with pytest.raises(EnvelopeError, match="another signature"):
+        unseal(signed(framed(b"[" * 1000), b"a guess"), KEY)
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda header: framed(header, scheme=1)))
+def test_any_signed_bytes_raise_the_one_error(data: bytes) -> None:
+    """Whatever lies in the store, under a right signature too, unsealing raises nothing but EnvelopeError."""
+    resigned = data + hmac.new(KEY, data, sha256).digest()
+    for attempt in (data, resigned):
+        with pytest.raises(EnvelopeError):
+            unseal(attempt, KEY)

@@ -12,9 +12,11 @@ from river import compose, linear_model, preprocessing
 
 from consumer.learning import get_features, get_ml_pipeline, train_model
 from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.ledger import Posting
 from consumer.learning.model import Models, ModelScope
 from schemas import InventoryTransaction
-from schemas.transaction import Limits, decode
+from schemas.transaction import Event, Limits, decode
+from tests.core import LINEAR_KIND
 
 if TYPE_CHECKING:
     from consumer.learning.features import Features
@@ -28,6 +30,11 @@ def both(**changes: object) -> list[StockTransaction]:
     """The same transaction as the worker's struct and as the model that services import."""
     value = json.dumps(BASE | {"occurred_at": FRIDAY} | changes).encode()
     return [decode(value, -1, Limits()), InventoryTransaction.model_validate_json(value)]
+
+
+def decoded() -> Event:
+    """The transaction as the worker's struct."""
+    return decode(json.dumps(BASE | {"occurred_at": FRIDAY}).encode(), -1, Limits())
 
 
 @pytest.mark.parametrize(
@@ -110,6 +117,7 @@ def test_the_pipeline_is_the_reference() -> None:
     assert not pipeline["scale"].counts
 
 
+MILK: Final = "s1\x1fmilk"
 ITEMS: Final = (("s1", "s1\x1fmilk"), ("s1", "s1\x1fbread"), ("s2", "s2\x1fmilk"), ("s1", "s1\x1fmilk"))
 
 
@@ -118,27 +126,88 @@ ITEMS: Final = (("s1", "s1\x1fmilk"), ("s1", "s1\x1fbread"), ("s2", "s2\x1fmilk"
 )
 def test_who_shares_a_model(scope: str, shared: list[int]) -> None:
     """One model for each partition, store or item, made when its scope is first seen, and kept."""
-    models = Models(ModelScope(scope), get_ml_pipeline)
+    models = Models(ModelScope(scope), LINEAR_KIND)
     assert len(models) == 0
-    got = [models.of(store, item) for store, item in ITEMS]
+    got = []
+    for store, item in ITEMS:
+        model = models.of(store, item)
+        if model is None:
+            model = models.new()
+            models.keep(store, item, model)
+        got.append(model)
     distinct = list(dict.fromkeys(map(id, got)))
     assert [distinct.index(id(model)) for model in got] == shared
     assert len(models) == len(distinct)
 
 
+def test_a_model_that_is_not_kept_leaves_no_trace() -> None:
+    """One that its first event breaks was never there."""
+    models = Models(ModelScope.STORE, LINEAR_KIND)
+    models.new().step(decoded(), Posting(None, 5_000_000, is_late=False))
+    assert models.of("s1", MILK) is None
+    assert len(models) == 0
+    assert models.snapshot() == {}
+
+
 def test_models_come_back_with_what_they_learned() -> None:
     """A restored set of models has the same scopes, counts and predictions, and makes new ones for new scopes."""
-    models = Models(ModelScope.STORE, get_ml_pipeline)
-    features = get_features(both()[0])
-    for level in (5.0, 7.0):
-        model = models.of("s1", "s1\x1fmilk")
-        model.run(features, level)
-        model.events_learned += 1
-    restored = Models(ModelScope.STORE, get_ml_pipeline)
+    models = Models(ModelScope.STORE, LINEAR_KIND)
+    event = decoded()
+    model = models.new()
+    models.keep("s1", MILK, model)
+    for level in (5_000_000, 7_000_000):
+        model.step(event, Posting(None, level, is_late=False))
+    unlearned = Posting(None, None, is_late=False)
+    restored = Models(ModelScope.STORE, LINEAR_KIND)
     restored.restore(models.snapshot())
     assert len(restored) == 1
-    assert restored.of("s1", "s1\x1fbread").events_learned == 2
-    wanted = models.of("s1", "s1\x1fmilk").run(features, None)
-    assert restored.of("s1", "s1\x1fmilk").run(features, None).hex() == wanted.hex()
+    again = restored.of("s1", MILK)
+    assert again is not None
+    assert again.events_learned == 2
+    wanted = model.step(event, unlearned)
+    assert again.step(event, unlearned) == wanted
     assert wanted != 0
-    assert restored.of("s2", "s2\x1fmilk").run(features, None) == 0
+    assert restored.of("s2", MILK) is None
+
+
+def pipeline(**changes: object) -> Any:
+    """The linear pipeline, with other attributes in its regression."""
+    made: Any = get_ml_pipeline()
+    vars(made["lin_reg"]).update(changes)
+    return made
+
+
+def without_rate() -> Any:
+    """The linear pipeline, its optimizer lacking what it steps by."""
+    made: Any = get_ml_pipeline()
+    del made["lin_reg"].optimizer.lr
+    return made
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        *(None, (), ("no regressor", 3), (1, 2, 3)),
+        *((pipeline(), "3"), (pipeline(), -1), (pipeline(), 1.0), (pipeline(), True)),
+        *((pipeline(_weights=None), 3), (without_rate(), 3)),
+    ],
+)
+def test_what_is_no_state_of_a_model_is_refused(state: object) -> None:
+    """A section of another software's does not become a model, nor does one that lacks a part of it."""
+    with pytest.raises(ValueError, match=r"expected (a regressor|whole models)"):
+        Models(ModelScope.STORE, LINEAR_KIND).restore({"s1": state})
+
+
+@pytest.mark.parametrize("models", [None, [], [("s1", None)], "s1", {1: (pipeline(), 3)}])
+def test_models_come_by_their_scopes(models: Any) -> None:
+    """Whatever else a pickle may hold is refused as a state, and raises nothing that would stop the worker."""
+    with pytest.raises(ValueError, match="expected the states of models by their scopes"):
+        Models(ModelScope.STORE, LINEAR_KIND).restore(models)
+
+
+@pytest.mark.parametrize("level", [None, 5_000_000])
+def test_a_late_or_unknown_level_teaches_nothing(level: int | None) -> None:
+    """The later observation contains a late event already."""
+    model = LINEAR_KIND.new()
+    model.step(decoded(), Posting(level, level, is_late=level is not None))
+    assert model.events_learned == 0

@@ -23,6 +23,7 @@ from consumer.learning.ledger import Ledger, Posting
 from consumer.learning.share import LARGEST_SHARE, REFRESH, Share, get_share_pipeline
 from consumer.simulate.synthetic import synthetic_events
 from schemas.transaction import KNOWN_TYPES, MILLION, Event, Limits, decode, parse_moment
+from tests.core import post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,8 +57,12 @@ class Worker:
 
     def step(self, event: Event) -> tuple[float | None, float | None]:
         """Return the prediction and the bare ledger's."""
-        found = self.ledger.post(
-            f"{event.store_id}\x1f{event.sku}", event.quantity_millionths, event.level_millionths, event.occurred_us
+        found = post(
+            self.ledger,
+            f"{event.store_id}\x1f{event.sku}",
+            event.quantity_millionths,
+            event.level_millionths,
+            event.occurred_us,
         )
         if found.before is None:
             return self.model.step(event, found), None

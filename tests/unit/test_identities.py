@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consumer.learning.identities import Identities, digests
 from schemas.dead_letter import InvalidEvent, Reason
 from schemas.transaction import Event, Limits, decode
+from tests.core import is_repeat
 
 BASE: Final[dict[str, Any]] = {
     "transaction_id": "t1",
@@ -42,7 +43,7 @@ def outcomes(window: Identities, *names: str) -> str:
     for name in names:
         changed = event(transaction_id=name.lower(), quantity=-3 if name.isupper() else -2)
         try:
-            letters += "r" if window.is_repeat(changed) else "n"
+            letters += "r" if is_repeat(window, changed) else "n"
         except InvalidEvent as invalid:
             letters += "c" if invalid.reason is Reason.CONFLICTING_REPEAT else "?"
     return letters
@@ -156,20 +157,20 @@ def test_null_is_not_any_text(field: str, text: str) -> None:
 def test_what_counts_as_the_same_content(change: dict[str, Any], same: bool) -> None:
     """Decoded values count, not their spelling: a till that formats anew still repeats itself."""
     window = Identities(9)
-    assert window.is_repeat(event()) is False
+    assert is_repeat(window, event()) is False
     if same:
-        assert window.is_repeat(event(**change)) is True
+        assert is_repeat(window, event(**change)) is True
     else:
         with pytest.raises(InvalidEvent) as caught:
-            window.is_repeat(event(**change))
+            is_repeat(window, event(**change))
         assert caught.value.reason is Reason.CONFLICTING_REPEAT
 
 
 def test_an_unknown_quantity_in_a_count_is_none_moved() -> None:
     """A null quantity counts as 0, in the content too."""
     window = Identities(9)
-    assert not window.is_repeat(event(transaction_type="count", quantity=None, new_stock_level=5))
-    assert window.is_repeat(event(transaction_type="count", quantity=0, new_stock_level=5))
+    assert not is_repeat(window, event(transaction_type="count", quantity=None, new_stock_level=5))
+    assert is_repeat(window, event(transaction_type="count", quantity=0, new_stock_level=5))
 
 
 def test_digests_are_fixed() -> None:
@@ -179,6 +180,13 @@ def test_digests_are_fixed() -> None:
     assert identity == blake2b(written, digest_size=16).digest()
     written += pack("<qqqq", -2_000_000, 1_500_000, 1_490_961_600_000_000, 7_000_000) + b"t0\x1fsale"
     assert content == blake2b(written, digest_size=16).digest()[:8]
+
+
+@pytest.mark.parametrize("size", [1, 23, 25, 47])
+def test_half_an_entry_is_refused(size: int) -> None:
+    """A cut window would remember other identities than were seen."""
+    with pytest.raises(ValueError, match=f"24 bytes each; found {size} bytes"):
+        Identities(5).restore(b"x" * size)
 
 
 @settings(max_examples=100, deadline=None)
@@ -192,3 +200,14 @@ def test_a_restored_window_continues_as_the_original(limit: int, first: str, sec
     assert restored.snapshot() == state
     assert outcomes(restored, *second) == outcomes(original, *second)
     assert restored.snapshot() == original.snapshot()
+
+
+@given(st.integers(1, 5), st.integers(1, 5))
+def test_a_larger_window_is_cut_to_its_newest(former: int, present: int) -> None:
+    """A state adopted under a smaller `SEEN_IDS` keeps the newest identities, one under a larger all of them."""
+    original, adopted = Identities(former), Identities(present)
+    outcomes(original, *"abcdef")
+    adopted.restore(original.snapshot())
+    kept = min(former, present)
+    assert len(adopted) == kept
+    assert adopted.snapshot() == original.snapshot()[-24 * kept :]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.learning.ledger import Ledger, Posting
+from tests.core import post
 
 T = 1_490_961_600_000_000  # a time in microseconds
 UNIT = 1_000_000  # millionths
@@ -23,7 +24,7 @@ def posted(*events: Event, ledger: Ledger | None = None) -> Posting:
     posting = Posting(None, None, False)
     for quantity, observed, seconds in events:
         level = None if observed is None else observed * UNIT
-        posting = ledger.post("item", quantity * UNIT, level, T + seconds * UNIT)
+        posting = post(ledger, "item", quantity * UNIT, level, T + seconds * UNIT)
     return posting
 
 
@@ -75,10 +76,10 @@ def test_cases(events: list[Event], before: int | None, after: int | None, is_la
 def test_levels_add_up_without_dust(opening: int, quantities: list[int]) -> None:
     """A thousand sales of 0.1 are exactly 100.0: levels add up in whole millionths, however many and however large."""
     ledger = Ledger()
-    ledger.post("item", 0, opening, T)
+    post(ledger, "item", 0, opening, T)
     after: int | None = None
     for quantity in quantities:
-        after = ledger.post("item", quantity, None, T + 1).after
+        after = post(ledger, "item", quantity, None, T + 1).after
     assert after == opening + sum(quantities)
     assert Decimal(after).scaleb(-6) == Decimal(opening).scaleb(-6) + sum(Decimal(q).scaleb(-6) for q in quantities)
 
@@ -90,19 +91,31 @@ def test_levels_add_up_without_dust(opening: int, quantities: list[int]) -> None
 def test_items_do_not_touch_each_other(events: list[tuple[str, int, int | None, int]]) -> None:
     """What an item's events find and leave is the same with and without other items between them."""
     together = Ledger()
-    postings = [(item, together.post(item, quantity, level, when)) for item, quantity, level, when in events]
+    postings = [(item, post(together, item, quantity, level, when)) for item, quantity, level, when in events]
     for name in "abc":
         alone = Ledger()
-        wanted = [alone.post(item, quantity, level, when) for item, quantity, level, when in events if item == name]
+        wanted = [post(alone, item, quantity, level, when) for item, quantity, level, when in events if item == name]
         assert [posting for item, posting in postings if item == name] == wanted
-    assert len(together) == len({item for item, _, level, _ in events if level is not None})
+    assert len(together) == len({item for item, _, _, _ in events})
 
 
-def test_an_unknown_item_takes_no_room() -> None:
-    """An item enters with its first observed level; before that it costs no memory."""
+def test_looking_changes_nothing() -> None:
+    """An event that breaks the model is looked up, but never entered: no trace of it stays."""
     ledger = Ledger()
-    posted((-2, None, 0), ledger=ledger)
+    ledger.look("item", -2 * UNIT, 10 * UNIT, T)
     assert len(ledger) == 0
+    posted((0, 10, 0), ledger=ledger)
+    before = ledger.snapshot()
+    ledger.look("item", -2 * UNIT, 3 * UNIT, T + 1)
+    assert ledger.snapshot() == before
+
+
+def test_an_item_enters_when_it_is_first_seen() -> None:
+    """Known from its first event on, though its level is not: what is checked once for an item is checked once."""
+    ledger = Ledger()
+    assert "item" not in ledger
+    posted((-2, None, 0), ledger=ledger)
+    assert "item" in ledger
     posted((-2, 10, 0), ledger=ledger)
     assert len(ledger) == 1
 
@@ -118,3 +131,13 @@ def test_a_snapshot_is_a_copy_and_restores() -> None:
     assert restored.snapshot() == {"item": (7 * UNIT, T)}
     assert posted((-1, None, 0), ledger=restored) == Posting(7 * UNIT, 6 * UNIT, False)
     assert posted((-1, None, -1), ledger=restored).is_late
+
+
+def test_a_level_beyond_all_sense_is_unknown() -> None:
+    """A sum of quantities past a million million units no longer stands in; the next observed level does."""
+    ledger = Ledger()
+    ledger.restore({"item": (10**18 - 5, T)})
+    assert post(ledger, "item", 4, None, T) == Posting(10**18 - 5, 10**18 - 1, False)
+    assert post(ledger, "item", 1, None, T) == Posting(10**18 - 1, None, False)
+    assert post(ledger, "item", 1, None, 0) == Posting(None, None, False)
+    assert post(ledger, "item", 1, 7, 0) == Posting(None, 7, False)

@@ -15,7 +15,9 @@ import consumer
 from consumer import metrics as metrics_module
 from consumer.learning.task import Tally
 from consumer.metrics import METRICS, PREFIX, Metric, Metrics
+from consumer.recovery import FAILURE_EVENTS, RUNG_EVENTS
 from schemas.dead_letter import Reason
+from schemas.routing import Misrouting
 
 BOUNDED: Final = {"partition", "reason", "phase", "outcome", "event"}
 BUILD: Final = {"version", "model_id", "river", "python"}
@@ -113,7 +115,9 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
     """A label's value that the code publishes is one that exists from the start, and the other way round."""
     used = {(name, label) for verb, name, label in published() if verb == "count" and label is not None}
     used |= {("restores", outcome) for verb, outcome, _ in published() if verb == "restored"}
+    used |= {("restores", outcome) for outcome in (*RUNG_EVENTS, *FAILURE_EVENTS)}
     used |= {("dead_letters", reason.value) for reason in Reason}
+    used |= {("misrouted_items", wrong.value) for wrong in Misrouting}
     known = {(name, value) for name, values in metrics_module._VOCABULARIES.items() for value in values}
     known |= {("dead_letters", reason.value) for reason in Reason}
     assert used == known
@@ -125,17 +129,19 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
 @pytest.mark.parametrize(
     ("name", "label", "values"),
     [
-        ("records_skipped", "reason", {"repeat"}),
+        ("records_skipped", "reason", {"repeat", "operator"}),
+        ("misrouted_items", "reason", {"no_key", "other_key", "other_partition"}),
         ("transactions", "outcome", {"committed", "aborted", "rebuilt"}),
         ("rebalances", "event", {"gained", "revoked", "lost"}),
-        ("restores", "outcome", {"fresh", "empty", "checkpoint", "unusable_checkpoint", "replay_from_first"}),
-        ("phase_seconds", "phase", {"poll", "process", "commit", "restore", "snapshot"}),
-        pytest.param(
-            "dead_letters",
-            "reason",
-            {reason.value for reason in Reason},
-            marks=pytest.mark.xfail(reason="dead_letters is missing in _VOCABULARIES"),
+        (
+            *("restores", "outcome"),
+            {
+                *("fresh", "empty", "checkpoint", "older_checkpoint", "replay_from_first", "unusable_checkpoint"),
+                *("rebuilt", "replay_differs", "adopted", "resumed", "published_anew"),
+            },
         ),
+        ("phase_seconds", "phase", {"poll", "process", "commit", "restore", "snapshot"}),
+        ("dead_letters", "reason", {reason.value for reason in Reason}),
     ],
 )
 def test_vocabularies_exist_at_zero(name: str, label: str, values: set[str]) -> None:

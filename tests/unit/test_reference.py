@@ -45,8 +45,9 @@ def references(draw: st.DrawFn) -> Reference:
     """References that a worker may write."""
     first = draw(st.integers(0, LARGEST_OFFSET))
     has_checkpoint = draw(st.booleans())
+    checkpoint = draw(st.integers(first, LARGEST_OFFSET)) if has_checkpoint else None
     return Reference(
-        checkpoint_offset=draw(st.integers(first, LARGEST_OFFSET)) if has_checkpoint else None,
+        checkpoint_offset=checkpoint,
         checkpoint_digest=draw(hexadecimal(16, 64)) if has_checkpoint else None,
         topic_id=draw(st.text("abcXYZ019-_", min_size=22, max_size=22)),
         fingerprint=draw(hexadecimal(64, 64)),
@@ -54,6 +55,7 @@ def references(draw: st.DrawFn) -> Reference:
         first_offset=first,
         records_applied=draw(st.integers(0, LARGEST_OFFSET)),
         chain=draw(hexadecimal(16, 16)),
+        adopted_offset=draw(st.none() | st.integers(first, checkpoint)) if checkpoint else None,
     )
 
 
@@ -88,6 +90,7 @@ def test_largest_reference_fits() -> None:
         first_offset=LARGEST_OFFSET,
         records_applied=LARGEST_OFFSET,
         chain="f" * 64,
+        adopted_offset=LARGEST_OFFSET,
     )
     assert len(largest.encode().encode()) <= MAX_METADATA_BYTES
     assert decode_reference(largest.encode()) == largest
@@ -149,6 +152,10 @@ def test_too_large_reference_is_never_written() -> None:
         pytest.param(metadata(d=None), id="an offset without a digest"),
         pytest.param(metadata(o=6), id="a checkpoint below the first offset"),
         pytest.param(metadata(s=2**64), id="a first offset beyond all offsets"),
+        pytest.param(metadata(a=6), id="adopted below the first offset"),
+        pytest.param(metadata(a=41), id="adopted above the checkpoint"),
+        pytest.param(metadata(a=7, o=None, d=None), id="adopted without a checkpoint"),
+        *(pytest.param(metadata(a=wrong), id=f"a={wrong!r}") for wrong in NO_NUMBERS),
         pytest.param(metadata(x="x" * MAX_METADATA_BYTES), id="huge"),
         pytest.param(" " * 100_000 + metadata(), id="huge by blanks"),
     ],
@@ -191,6 +198,13 @@ def test_an_offset_that_no_log_reaches_is_refused() -> None:
         decode_reference(metadata(s=2**63, o=None, d=None))
 
 
+def test_an_adopted_offset_survives() -> None:
+    """The lowest rung of an adopted state is part of what is committed with every offset after it."""
+    assert decode_reference(metadata(a=7)).adopted_offset == 7
+    assert decode_reference(decode_reference(metadata(a=40)).encode()).adopted_offset == 40
+    assert decode_reference(metadata()).adopted_offset is None
+
+
 def test_a_later_version_may_add_fields() -> None:
     """Unknown fields are ignored: a worker rolled back to this version still reads its successor's references."""
     assert decode_reference(metadata(later="x")) == decode_reference(metadata())
@@ -204,3 +218,34 @@ def test_the_error_says_what_is_wrong() -> None:
         decode_reference(metadata(v=2))
     with pytest.raises(UnreadableReferenceError, match="contradicts itself"):
         decode_reference(metadata(o=None))
+
+
+def test_a_refusal_repeats_little_of_the_metadata() -> None:
+    """Whoever may commit to the group chooses the metadata, and the refusal stands in the log."""
+    with pytest.raises(UnreadableReferenceError) as caught:
+        decode_reference('{"v":' + "[" * 200 + "]" * 200 + "}")
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "😀"])
+def test_what_is_read_can_be_written(letter: str) -> None:
+    """A reference whose texts leave no room for the other members is none: the next commit could not carry it on."""
+    for number in range(100, 500):
+        members = {
+            "o": None,
+            "d": None,
+            "t": "t",
+            "f": letter * number,
+            "h": "0",
+            "s": 0,
+            "n": 0,
+            "c": "0" * 16,
+            "v": 1,
+        }
+        text = json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+        try:
+            reference = decode_reference(text)
+        except UnreadableReferenceError:
+            assert len(text.encode()) > 480
+        else:
+            assert len(reference.encode().encode()) <= MAX_METADATA_BYTES

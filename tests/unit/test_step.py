@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from river import compose, linear_model, optim, preprocessing
 
 from consumer.learning.features import FEATURE_NAMES, get_features
-from consumer.learning.model import get_ml_pipeline
+from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.step import _is_linear, prequential_step
 from consumer.simulate.synthetic import synthetic_events
 from schemas.transaction import Limits, decode
@@ -345,23 +345,26 @@ def test_the_others_would_differ() -> None:
             assert by_river(factory(), SHOP[:200]) != reference, name
 
 
+class Own:
+    """A model that notes its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def predict_one(self, x: Features) -> float:
+        """Note it."""
+        self.calls.append(f"predict {x['quantity']}")
+        return math.pi
+
+    def learn_one(self, x: Features, y: float) -> None:
+        """Note it."""
+        self.calls.append(f"learn {x['quantity']} {y}")
+
+
 def test_a_model_that_is_not_river_s() -> None:
     """A model of the user's own learns by its two verbs: predict first, and learn only where there is a level."""
-    calls: list[str] = []
-
-    class Own:
-        """A model that notes its calls."""
-
-        def predict_one(self, x: Features) -> float:
-            """Note it."""
-            calls.append(f"predict {x['quantity']}")
-            return math.pi
-
-        def learn_one(self, x: Features, y: float) -> None:
-            """Note it."""
-            calls.append(f"learn {x['quantity']} {y}")
-
-    run, flush = prequential_step(Own())
+    own = Own()
+    run, flush = prequential_step(own)
     assert [run(PROBE, None), run(PROBE, 0.0)] == [math.pi, math.pi]
-    flush()
-    assert calls == ["predict 3.0", "predict 3.0", "learn 3.0 0.0"]
+    assert flush() is own
+    assert own.calls == ["predict 3.0", "predict 3.0", "learn 3.0 0.0"]

@@ -122,14 +122,9 @@ def test_the_exit_code_is_the_one_that_is_not_0(crew: Crew, plan: str, code: int
     assert crew.run(plan) == code
 
 
-UNNOTICED: Final = pytest.mark.xfail(
-    reason="any() polls the workers only up to the first that lives: a later one's failure goes unnoticed"
-)
-
-
 @pytest.mark.parametrize(
     "plan",
-    ["4,0,-7", pytest.param("0,4,-7", marks=UNNOTICED), pytest.param("0,-7,4", marks=UNNOTICED)],
+    ["4,0,-7", "0,4,-7", "0,-7,4"],
 )
 def test_where_one_fails_the_others_are_asked_to_finish(crew: Crew, plan: str) -> None:
     """Whoever supervises this process then starts all anew; the code is the failure's, not that of those stopped."""
@@ -186,7 +181,7 @@ def test_workers_with_a_bad_setting(
     environment: Callable[..., dict[str, str]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Real workers end with the documented code and their one sentence."""
-    code = run_workers(2, [], environment(MODEL="guarded"), instance_id="till", metrics_port=0)
+    code = run_workers(2, [], environment(MODEL="forest"), instance_id="till", metrics_port=0)
     assert code == ExitCode.USAGE
     captured = capfd.readouterr()
     assert "smart-inventory: KAFKA_BOOTSTRAP_SERVERS is not set" in captured.err

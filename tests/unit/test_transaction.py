@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.dead_letter import EXPECTED, MESSAGES, InvalidEvent, Reason
-from schemas.transaction import Event, InventoryTransaction, Limits, _decode_any, _decode_plain, decode, parse_moment
+from schemas.transaction import (
+    Event,
+    InventoryTransaction,
+    Limits,
+    _decode_any,
+    _decode_plain,
+    _remembered_moment,
+    decode,
+    parse_moment,
+)
 from tests import oracle
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ KAFKA_MS: Final = 1_490_961_600_000
 WHEN: Final = "2017-03-31T12:00:00Z"  # the same instant
 REQUIRED: Final = ("transaction_id", "store_id", "sku", "quantity", "occurred_at")
 IDS: Final = ("transaction_id", "store_id", "sku", "line_id", "corrects")
-OWN_NAMES: Final = ("quantity_millionths", "level_millionths", "occurred_us")
+OWN_NAMES: Final = tuple(name for name in Event.__struct_fields__ if name not in EXPECTED)
 BASE: Final = {"transaction_id": "t1", "store_id": "s1", "sku": "milk", "quantity": -2, "occurred_at": WHEN}
 UNKNOWN: Final = {"till": 7}  # a field that the contract does not have sends an event to pydantic
 
@@ -291,9 +301,10 @@ EXAMPLES: Final[dict[Reason, tuple[bytes | None, str | None]]] = {
 }
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.CONFLICTING_REPEAT])
+@pytest.mark.parametrize("reason", list(EXAMPLES))
 def test_each_reason_has_an_example(reason: Reason) -> None:
-    """Every word of the refusals' vocabulary is in use (`conflicting_repeat` is not the decoder's, but identities')."""
+    """Every word of the refusals' vocabulary that is the decoder's is in use."""
+    assert set(Reason) - set(EXAMPLES) == {Reason.CONFLICTING_REPEAT, Reason.TOO_LARGE, Reason.BROKE_MODEL}
     value, field = EXAMPLES[reason]
     with pytest.raises(InvalidEvent) as caught:
         decode(value, KAFKA_MS, Limits())
@@ -462,6 +473,16 @@ def test_an_event_cannot_set_the_decoder_s_own_values(own: str, token: str) -> N
     assert level_less.occurred_us == KAFKA_MS * 1000
 
 
+@pytest.mark.parametrize("inside", [b'"\xff"', b'"\xed\xa0\x80"', b'"\\ud800"', b"01", b"nul", b"[1,]", b'"\t"'])
+@pytest.mark.parametrize("own", OWN_NAMES)
+def test_no_byte_of_an_unknown_field_goes_unread(own: str, inside: bytes) -> None:
+    """What is no JSON is none inside of an object that the decoder's own struct would take, too."""
+    whole = b'{"us": 1, "day_of_week": 1, "month": 1, "year": 1, "more": ' + inside + b"}"
+    for token in (inside, whole, b"[" + whole + b"]"):
+        value = raw(own, "#").replace(b"#", token)
+        assert verdict(value) == oracle_verdict(value) == (Reason.NOT_JSON.value, MESSAGES[Reason.NOT_JSON])
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -479,14 +500,43 @@ def test_a_schema_registry_s_frame_is_unwrapped_once(value: bytes | None, reason
     assert verdict(value) == (verdict(value_of()) if reason is None else (reason.value, MESSAGES[reason]))
 
 
-def test_the_parser_s_own_bounds() -> None:
-    """JSON nested 200 deep and integers of 4,300 digits are read; beyond, a value counts as no JSON (RFC 8259, 9)."""
+@pytest.mark.parametrize("token", ["[{0}]", '{{"a":{0}}}', '[1,{0},"[[{{"]'], ids=["arrays", "objects", "mixed"])
+def test_nesting_is_bounded(token: str) -> None:
+    """JSON of 100 levels, the event the first, is read; deeper is none: one line for every kind of nesting."""
+    fits = "7"
+    for _ in range(99):
+        fits = token.format(fits)
+    assert verdict(raw("unknown", fits)) == verdict(value_of())
     not_json = (Reason.NOT_JSON.value, MESSAGES[Reason.NOT_JSON])
-    assert verdict(raw("unknown", "[" * 200 + "]" * 200)) == verdict(value_of())
-    assert verdict(raw("unknown", "[" * 201 + "]" * 201)) == not_json
-    assert verdict(raw("unknown", "[" * 100_000)) == not_json
-    assert verdict(raw("unknown", "9" * 4_300)) == verdict(value_of())
-    assert verdict(raw("unknown", "9" * 4_301)) == not_json
+    for field in ("unknown", "sku", "quantity"):
+        deeper = raw(field, token.format(fits))
+        assert verdict(deeper) == oracle_verdict(deeper) == not_json
+
+
+def test_only_nesting_counts_as_nesting() -> None:
+    """Brackets side by side, and brackets in a string, are no levels."""
+    for token in ("[" + "[]," * 500 + "[]]", json.dumps("[{" * 500), json.dumps('"[{\\' * 200)):
+        assert verdict(raw("unknown", token)) == oracle_verdict(raw("unknown", token)) == verdict(value_of())
+
+
+@pytest.mark.parametrize("noise", [b'\\"', b'"', b'\\"[', b"[]", b'{"', b'"\\', b"[" * 101])
+def test_a_megabyte_of_noise_is_refused_at_once(noise: bytes) -> None:
+    """The search for brackets takes time in proportion to the value, whatever stands in it."""
+    value = b'{"' + b"[" * 101 + noise * (1_000_000 // len(noise))
+    began = time.process_time()
+    assert verdict(value)[0] == Reason.NOT_JSON.value
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("extra", [b"", b', "till": 7'], ids=["plain", "pydantic"])
+@pytest.mark.parametrize("tail", ["", ".5", "e-4300"])
+def test_digits_are_bounded(tail: str, extra: bytes) -> None:
+    """A number of 4,300 digits before its decimal point is read; of more, it is no JSON, from both decoders."""
+    for field in ("unknown", "quantity", "sku"):
+        for digits in (4_300, 4_301):
+            value = raw(field, "1" + "0" * (digits - 1) + tail)[:-1] + extra + b"}"
+            assert verdict(value) == oracle_verdict(value)
+            assert (verdict(value)[0] == Reason.NOT_JSON.value) is (digits == 4_301)
 
 
 @settings(max_examples=200, deadline=None)
@@ -586,6 +636,15 @@ def test_no_moment(written: str) -> None:
     """Other forms of ISO 8601, and days, times and offsets that do not exist, are refused with a ValueError."""
     with pytest.raises(ValueError):  # noqa: PT011 -- datetime's own messages vary
         parse_moment(written)
+
+
+def test_long_times_are_not_remembered() -> None:
+    """A fraction of a second may be a megabyte long: a few thousand of those in the cache would fill the memory."""
+    written = WHEN.replace("Z", "." + "0" * 1_000 + "Z")
+    before = _remembered_moment.cache_info().currsize
+    assert parse_moment(written) == parse_moment(WHEN)
+    assert decode(value_of(occurred_at=written), KAFKA_MS, Limits()).occurred_us == KAFKA_MS * 1000
+    assert _remembered_moment.cache_info().currsize <= before + 1
 
 
 def test_the_end_of_the_calendar_has_no_leap_second() -> None:

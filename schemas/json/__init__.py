@@ -1,0 +1,1 @@
+"""The contract as JSON Schemas: generated files; `python -m schemas.json` writes them anew."""

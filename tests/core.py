@@ -1,0 +1,69 @@
+"""Short ways through the pure core, for tests."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from consumer.learning import PartitionTask
+from consumer.learning.fingerprint import Fingerprint, LearningSettings, fingerprint
+from consumer.learning.state import decode_state
+from consumer.model_choice import model_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from consumer.learning.identities import Identities
+    from consumer.learning.ledger import Ledger, Posting
+    from consumer.learning.model import ModelKind
+    from schemas.transaction import Event
+
+LINEAR_KIND: Final = model_kind("linear")
+
+
+def linear_meaning(learning: LearningSettings) -> Fingerprint:
+    """Return the fingerprint of `MODEL=linear` under these settings."""
+    return fingerprint(learning, LINEAR_KIND.parameters)
+
+
+def new_task(  # noqa: PLR0913 -- a task is what these say it is
+    learning: LearningSettings,
+    *,
+    topic: str,
+    partition: int,
+    model_id: str,
+    first_offset: int = 0,
+    kind: ModelKind = LINEAR_KIND,
+) -> PartitionTask:
+    """Return a task without any state, of a topic with one partition more than its own."""
+    return PartitionTask(
+        topic=topic,
+        partition=partition,
+        first_offset=first_offset,
+        settings=learning,
+        model_id=model_id,
+        model_kind=kind,
+        partitions=partition + 1,
+    )
+
+
+def post(ledger: Ledger, item: str, quantity: int, observed: int | None, occurred_us: int) -> Posting:
+    """Look and enter; return what was found, without the entry that it left."""
+    posting = ledger.look(item, quantity, observed, occurred_us)
+    ledger.enter(item, posting)
+    return msgspec.structs.replace(posting, entry=None)
+
+
+def is_repeat(window: Identities, event: Event) -> bool:
+    """Look, and remember what is new."""
+    entry = window.look(event)
+    if entry is not None:
+        window.remember(entry)
+    return entry is None
+
+
+def unpickled(sections: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return a snapshot's sections as `restore` takes them."""
+    return decode_state(sections, pickle.loads)

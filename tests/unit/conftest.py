@@ -1,0 +1,78 @@
+"""Workers on a scripted cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from consumer.assembly import build_worker
+from consumer.health import Health
+from consumer.metrics import Metrics
+from consumer.permissions import Permissions
+from consumer.settings import Settings
+from tests.scripted import DEAD_LETTERS, OUTPUT, TOPIC, Clock, Log, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from consumer.worker import Worker
+
+
+@pytest.fixture
+def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
+    """Make workers on a log; their checkpoints go to one directory."""
+    monkeypatch.setattr("consumer.worker._REBUILD_PAUSE_SECONDS", (0.0,))
+
+    def make(
+        log: Log, *, end: int | None = None, allow: str = "", hash_seed: str = "0", topic: Any = TOPIC, **changed: Any
+    ) -> Worker:
+        values = {
+            "model": "linear",
+            "checkpoint_url": f"file:{tmp_path / 'checkpoints'}",
+            "transaction_max_records": 20,
+            **changed,
+        }
+        metrics = Metrics()
+        worker = build_worker(
+            Settings(
+                consumer_group="g", input_topic="in", output_topic=OUTPUT, dead_letter_topic=DEAD_LETTERS, **values
+            ),
+            broker=log,
+            topic=topic,
+            health=Health(Clock()),
+            metrics=metrics,
+            log=structlog.get_logger(),
+            hash_seed=hash_seed,
+            stop_at_end=True,
+            skips=(),
+            permissions=Permissions(**dict.fromkeys(allow.split(), True)),
+        )
+        if end is not None:
+            assert worker._end is not None
+            worker._end._offsets = {0: end}  # else it would leave at once where everything is committed
+        worker._clock = worker._assignment._clock = worker._checkpointing._clock = Clock()
+        worker._committed_at = 0.0
+        return worker
+
+    return make
+
+
+@pytest.fixture
+def truth(new_worker: Callable[..., Worker], tmp_path: Path) -> Callable[[int], list[bytes]]:
+    """What an undisturbed worker publishes for so many records."""
+
+    def publish(records: int) -> list[bytes]:
+        log = Log(records)
+        new_worker(log, checkpoint_url=f"file:{tmp_path / f'truth-{records}'}").run()
+        return log.outputs
+
+    return publish
+
+
+@pytest.fixture
+def shop(new_worker: Callable[..., Worker], tmp_path: Path) -> Shop:
+    """Sixty records done, checkpoints at 20, 40 and 60, the last one referenced."""
+    return Shop(new_worker, tmp_path / "checkpoints", (20, 40, 60))

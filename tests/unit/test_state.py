@@ -1,0 +1,64 @@
+"""A task's state as bytes: plain sections are of their declared types, or refused."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.learning.state import SECTIONS, decode_state, encode_state
+
+STATE: dict[str, Any] = {
+    "progress": (5, 2, 3, (b"12345678", b"links", 1)),
+    "models": {"": ("a model", 3)},
+    "ledger": {"s\x1fk": (-5, 2**62), "s\x1fm": (None, 0)},
+    "identities": b"x" * 24,
+    "invalid": [1, 3],
+}
+
+
+def refuse(_models: bytes) -> Any:
+    """No model is wanted."""
+    raise AssertionError
+
+
+def test_a_state_comes_back_equal() -> None:
+    """Every section, the models through what unpickles them."""
+    assert decode_state(encode_state(STATE), pickle.loads) == STATE
+    assert set(STATE) == set(SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("progress", [5, 2, 3]),
+        ("progress", [5, 2, "3", [b"", b"", 0]]),
+        ("ledger", {"s\x1fk": [1.5, 0]}),
+        ("ledger", {"s\x1fk": [1]}),
+        ("ledger", {5: [1, 0]}),
+        ("identities", "text"),
+        ("invalid", [None]),
+        ("invalid", {"a": 1}),
+    ],
+)
+def test_another_type_is_refused(name: str, value: object) -> None:
+    """A section that another software wrote does not get into a task."""
+    with pytest.raises(ValueError, match=f"section '{name}' is not of its type"):
+        decode_state({name: msgspec.msgpack.encode(value)}, refuse)
+
+
+@given(st.sampled_from([name for name in SECTIONS if name != "models"]), st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(name: str, section: bytes) -> None:
+    """Nothing but a ValueError comes out of hostile bytes."""
+    with suppress(ValueError):
+        decode_state({name: section}, refuse)
+
+
+def test_unknown_sections_are_left_out() -> None:
+    """Such as a later version adds."""
+    assert decode_state({"outlook": b"\xff"}, refuse) == {}
