@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,8 @@ DEMONSTRATIONS = {
 
 def main() -> int:
     """Run the demonstration named on the command line; without a name, list them."""
+    # A shell that starts this in the background has it ignore SIGINT; the simulated shop, which SIGINT ends, would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     names = sys.argv[1:]
     if not names:
         for name, meaning in DEMONSTRATIONS.items():

@@ -44,8 +44,7 @@ class Assigned:
 
     Attributes:
         task: its state, from FRESH on.
-        committed_offset: the group's committed offset as last read or confirmed; -1 while it is unknown, lost or about
-            to be superseded by an anchor.
+        committed_offset: the group's committed offset as last read or confirmed; -1 while it is unknown or lost.
         reference: the reference committed with it.
         goal: where its replay ends and what it is held to there.
         rung: the rung that it stands on.
@@ -113,7 +112,6 @@ class Assigned:
         """
         self.task = task
         self.phase = Phase.ANCHORING
-        self.committed_offset = -1  # whatever it is, it is not reached before the anchor holds
         self.confirmed.clear()
         self.durable = None
         self.snapshot_at = -math.inf

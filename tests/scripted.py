@@ -53,6 +53,7 @@ class Log:
     """The cluster behind all connections.
 
     Attributes:
+        topic: the input topic; one created anew has another id.
         first: the first offset that the input still holds.
         published: what read_committed readers see of each topic, `outputs` being all values in their order.
         fails: errors to raise by the name of the call, the next one first.
@@ -64,6 +65,8 @@ class Log:
         self.published: dict[str, list[Record]] = {OUTPUT: [], DEAD_LETTERS: []}
         self.cut_topics: set[str] = set()
         self.committed: Committed | None = None
+        self.commits: list[Committed] = []
+        self.topic = TOPIC
         self.first = 0
         self.connections: list[ScriptedConnection] = []
         self.fails: dict[str, list[BaseException]] = {}
@@ -75,7 +78,7 @@ class Log:
 
     def check_topics(self) -> InputTopic:
         """Answer with the one topic."""
-        return TOPIC
+        return self.topic
 
 
 class ScriptedConnection:
@@ -169,6 +172,7 @@ class ScriptedConnection:
         self.pending = []
         for position in self.offsets:
             self.log.committed = Committed(position.offset, position.metadata)
+            self.log.commits.append(self.log.committed)
 
     def abort(self) -> None:
         self._step("abort")

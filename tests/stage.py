@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from consumer.learning.fingerprint import fingerprint
 from consumer.metrics import PREFIX
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from consumer.simulate.events import ShopEvent
     from consumer.simulate.sender import SendReport
 
+_NO_COORDINATOR = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+}
 ROOT = Path(__file__).parent.parent
 
 
@@ -194,10 +199,20 @@ class Stage:
         """Return the group's committed offsets with their metadata."""
         reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.group})
         try:
-            asked = [TopicPartition(self.input, number) for number in range(self.partitions)]
-            return {answer.partition: answer for answer in reader.committed(asked, timeout=30)}
+            answers = wait_until(lambda: self._ask(reader), 30, "the group's coordinator to answer")
+            return {answer.partition: answer for answer in answers}
         finally:
             reader.close()
+
+    def _ask(self, reader: Consumer) -> list[TopicPartition]:
+        """Ask for the committed offsets; nothing while a broker that has just started looks for its coordinator."""
+        asked = [TopicPartition(self.input, number) for number in range(self.partitions)]
+        try:
+            return reader.committed(asked, timeout=30)
+        except KafkaException as exception:
+            if exception.args[0].code() not in _NO_COORDINATOR:
+                raise
+            return []
 
     def wait_until_done(self, seconds: float) -> None:
         """Wait until the group has committed up to the present end of the input."""

@@ -16,22 +16,20 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from consumer.broker import Committed, EndOfPartition, OutOfRange, Tail
 from consumer.errors import FencedError, RebuildError, RetryError
 from consumer.kafka.errors import error_of, is_fenced, is_refusal, of_call, of_commit, of_transaction
-from consumer.kafka.headers import headers_of
-from consumer.record import Record
+from consumer.kafka.records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from confluent_kafka import Message
     from structlog.typing import FilteringBoundLogger
 
     from consumer.broker import Notice, Position, RebalanceListener
     from consumer.errors import SmartInventoryError
+    from consumer.record import Record
     from schemas.dead_letter import Headers
 
 _CALL_SECONDS: Final = 10.0
 _QUEUE_FULL_SECONDS: Final = 30.0
-_NO_TIMESTAMP: Final = -1
 _NOWHERE: Final = 2**63 - 1
 _GAP_ERRORS: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
 _TOPIC_GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
@@ -97,7 +95,7 @@ class KafkaConnection:
             for message in (first, *rest):
                 error = message.error()
                 if error is None:
-                    polled.append(_record_of(message))
+                    polled.append(record_of(message))
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                     polled.append(EndOfPartition(message.partition(), message.offset()))  # type: ignore[arg-type]
                 elif error.code() in _GAP_ERRORS:
@@ -348,7 +346,7 @@ class KafkaConnection:
                     continue
                 error = message.error()
                 if error is None:
-                    found = _record_of(message)
+                    found = record_of(message)
                     if found.offset + 1 >= end:
                         return found
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
@@ -358,15 +356,3 @@ class KafkaConnection:
         finally:
             reader.close()
         raise RetryError(f"read the tail of {topic}: no answer within {_CALL_SECONDS:.0f} s")
-
-
-def _record_of(message: Message) -> Record:
-    kind, timestamp = message.timestamp()
-    return Record(
-        message.partition(),  # type: ignore[arg-type]  # a fetched message has one
-        message.offset(),  # type: ignore[arg-type]
-        timestamp if kind else _NO_TIMESTAMP,
-        message.key(),
-        message.value(),
-        headers_of(message),
-    )

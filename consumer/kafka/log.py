@@ -8,8 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from consumer.errors import BrokerError, LogGapError, RetryError, TopicsError
 from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
-from consumer.kafka.headers import headers_of
-from consumer.record import Record
+from consumer.kafka.records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from consumer.errors import SmartInventoryError
+    from consumer.record import Record
 
 CALL_SECONDS: Final = 10.0
 STALL_SECONDS: Final = 30.0
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.2
-_NO_TIMESTAMP: Final = -1
 _GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
 
 
@@ -114,7 +113,7 @@ class KafkaLog:
         if start >= end:
             return
         for message in self._messages(topic, partition, start):
-            record = _record(message)
+            record = record_of(message)
             if record.offset < end:
                 yield record
             if record.offset >= end - 1:
@@ -159,18 +158,6 @@ class KafkaLog:
 
     def _no_answer(self, seconds: float, detail: str) -> BrokerError:
         return BrokerError(f"no broker answered at {self._where} within {seconds:.0f} s: {detail}")
-
-
-def _record(message: Message) -> Record:
-    kind, timestamp = message.timestamp()
-    return Record(
-        message.partition(),  # type: ignore[arg-type]  # a fetched message has one
-        message.offset(),  # type: ignore[arg-type]
-        timestamp if kind else _NO_TIMESTAMP,
-        message.key(),
-        message.value(),
-        headers_of(message),
-    )
 
 
 def _of_reading(error: KafkaError, topic: str, partition: int) -> SmartInventoryError:

@@ -12,7 +12,7 @@ from consumer.health import Health
 from consumer.metrics import Metrics
 from consumer.permissions import Permissions
 from consumer.settings import Settings
-from tests.scripted import DEAD_LETTERS, OUTPUT, TOPIC, Clock, Log, Shop
+from tests.scripted import DEAD_LETTERS, OUTPUT, Clock, Log, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,7 @@ def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     """Make workers on a log; their checkpoints go to one directory."""
     monkeypatch.setattr("consumer.worker._REBUILD_PAUSE_SECONDS", (0.0,))
 
-    def make(
-        log: Log, *, end: int | None = None, allow: str = "", hash_seed: str = "0", topic: Any = TOPIC, **changed: Any
-    ) -> Worker:
+    def make(log: Log, *, end: int | None = None, allow: str = "", hash_seed: str = "0", **changed: Any) -> Worker:
         values = {
             "model": "linear",
             "checkpoint_url": f"file:{tmp_path / 'checkpoints'}",
@@ -41,7 +39,7 @@ def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
                 consumer_group="g", input_topic="in", output_topic=OUTPUT, dead_letter_topic=DEAD_LETTERS, **values
             ),
             broker=log,
-            topic=topic,
+            topic=log.topic,
             health=Health(Clock()),
             metrics=metrics,
             log=structlog.get_logger(),

@@ -52,7 +52,9 @@ def test_without_a_checkpoint_the_difference_has_no_name(shop: Shop) -> None:
 
 def test_another_log_is_refused(shop: Shop) -> None:
     """A topic created anew is another log, whatever is allowed."""
-    reason = shop.refusal(StateError, topic=TOPIC._replace(topic_id="other"), allow="adopt_state rebuild publish_anew")
+    shop.log.topic = TOPIC._replace(topic_id="other")
+    reason = shop.refusal(StateError, allow="adopt_state rebuild publish_anew")
+    assert "was committed with topic id topic-id; this worker has other" in reason
     assert "deleted and created anew" in reason
     assert "--adopt-state" not in reason
 
@@ -88,6 +90,8 @@ def test_models_of_another_scope_begin_anew(shop: Shop) -> None:
     (new,) = shop.predictions()[60:]
     assert new["events_learned"] == 0
     assert new["level_before"] == 5
+    (assigned,) = shop.worker._assignment
+    assert assigned.state.model_count == 1
     line = shop.line("state_adopted")
     assert line["kept"] == ["ledger", "identities"]
 
@@ -172,6 +176,20 @@ def test_the_adopting_checkpoint_is_the_lowest_rung(shop: Shop) -> None:
     reason = shop.refusal(StateError, seen_ids=7)
     assert "no rung of the recovery ladder down to the state adopted at 60" in reason
     assert "replay_from_first" not in shop.events()
+
+
+def test_nothing_below_an_adoption_is_a_rung_even_of_the_same_meaning(shop: Shop) -> None:
+    """A setting changed and changed back: the older checkpoints fit again by name, but lead to another state."""
+    adopted(shop)
+    shop.grow(90)
+    shop.run(allow="adopt_state")
+    shop.grow(100)
+    shop.run()
+    assert shop.reference().adopted_offset == 80
+    shop.keep(20, 40, 100)
+    shop.spoil(100)
+    assert "down to the state adopted at 80" in shop.refusal(StateError)
+    assert shop.restores() == {"unusable_checkpoint": 1}
 
 
 def test_the_adopting_checkpoint_is_never_pruned(shop: Shop) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from consumer.assigned import Phase
+from consumer.checkpoint.reference import decode_reference
 from consumer.errors import LogGapError
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def test_an_accepted_gap_is_counted_and_goes_on(shop: Shop, spoilt: tuple[int, .
     shop.spoil(*spoilt)
     begun_at = min(offset for offset in (0, 20) if offset not in spoilt or offset == 0) if 20 in spoilt else 20
     shop.log.first = 35
+    before, chain = list(shop.log.commits), shop.reference().chain
     shop.grow(80)
     shop.run(on_gap="accept")
     outputs = shop.predictions()
@@ -49,6 +52,8 @@ def test_an_accepted_gap_is_counted_and_goes_on(shop: Shop, spoilt: tuple[int, .
     assert shop.reference().records_applied == 80
     assert shop.counted("gaps_accepted") == 1
     assert shop.counted("gap_records") == 35 - begun_at
+    anchor = next(commit for commit in shop.log.commits if commit.offset == 60 and commit not in before)
+    assert decode_reference(anchor.metadata).chain == chain
     assert "gap_accepted" in shop.events()
     # What it goes on with is a state like any other: the next start restores it, and compares again.
     shop.grow(90)
@@ -115,6 +120,38 @@ def test_retention_overtakes_a_running_worker(shop: Shop, policy: str) -> None:
     if policy == "accept":
         assert shop.predictions()[70]["events_learned"] == 70  # nothing that was in memory is lost
         assert shop.counted("gap_records") == 15
+        after = connection.journal[connection.journal.index("stop") :]
+        assert after.index("commit") < after.index("start") < after.index("produce")
+
+
+def test_an_older_snapshot_is_no_anchor(shop: Shop) -> None:
+    """A snapshot that was under way when the gap was crossed does not hold what the anchor must."""
+    shop.grow(90)
+    worker = shop.new_worker(shop.log, end=90)
+    worker._use(shop.log.connect(worker))
+    while not worker._assignment.in_phase(Phase.LIVE):
+        worker._turn()
+    (assigned,) = worker._assignment
+    checkpointing = worker._checkpointing
+    assigned.state.skip_to(70)
+    checkpointing._take(assigned)
+    assigned.state.skip_to(85)
+    assigned.anchor(assigned.state)
+    checkpointing._collect(10.0)
+    assert assigned.durable is None
+    checkpointing.turn()
+    checkpointing._collect(10.0)
+    assert assigned.durable is not None
+    assert assigned.durable.offset == 85
+
+
+def test_a_state_at_a_gap_is_compared_first(shop: Shop) -> None:
+    """The committed offset lies below the gap: what stands right there can still be held to the committed digest."""
+    shop.commit(60, chain="0" * 16)
+    shop.grow(80)
+    shop.log.first = 65
+    shop.run(on_gap="accept")
+    assert shop.restores() == {"checkpoint": 1, "replay_differs": 1, "older_checkpoint": 1}
 
 
 def test_retention_overtakes_a_replay(shop: Shop) -> None:

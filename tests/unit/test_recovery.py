@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from consumer.checkpoint.envelope import seal, unseal
 from consumer.errors import LogGapError, StateError
 
 if TYPE_CHECKING:
@@ -45,7 +47,15 @@ def swapped(path: Path) -> None:
     path.write_bytes(other.read_bytes())
 
 
-@pytest.mark.parametrize("damage", [flipped, cut, empty, swapped])
+def forged(path: Path) -> None:
+    """Another state at the same offset, sealed by its own digest, under the referenced one's name."""
+    header, sections = unseal(path.read_bytes())
+    models = pickle.dumps(heavier(pickle.loads(sections["models"])), protocol=5)
+    _, data = seal(header.identity(), 0, header.offset, {**sections, "models": models})
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [flipped, cut, empty, swapped, forged])
 def test_a_damaged_checkpoint_goes_one_rung_down(
     shop: Shop, truth: Callable[[int], list[bytes]], damage: Callable[[Path], None]
 ) -> None:
