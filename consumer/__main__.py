@@ -14,7 +14,16 @@ def main() -> None:
         hash_seed.ensure(os.environ)
     from consumer.cli import app  # noqa: PLC0415
 
-    app()
+    if sys.argv[1:2] != ["run"]:
+        app()
+        return
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # at once: what the interpreter tidies away at its end, Kafka's clients, may hang
 
 
 if __name__ == "__main__":

@@ -135,6 +135,9 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Abort; only where an `AbortError` said that this settles it, or where nothing is in doubt."""
 
+    def leave(self) -> None:
+        """Do nothing more with either client: the process ends, and what is open is never committed."""
+
     def discard(self) -> None:
         """Throw both clients away without waiting for them; nothing of an open transaction may be committed."""
 

@@ -78,7 +78,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
                 permissions=permissions,
             )
         except BaseException:
-            connection.discard()
+            connection.leave()
             raise
 
         listener.target = worker
@@ -90,7 +90,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         try:
             worker.run(connection)
         except BaseException:
-            worker.abandon()
+            worker.leave()
             raise
     finally:
         stop_serving()

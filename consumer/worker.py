@@ -194,6 +194,10 @@ class Worker:
         """Throw the clients away, committing nothing: the next start finds what was committed."""
         self._connection.discard()
 
+    def leave(self) -> None:
+        """Leave the clients to the end of the process, committing nothing: the next start finds what was committed."""
+        self._connection.leave()
+
     def _finish(self) -> None:
         """Checkpoint where everything stands and commit once more, so that the next start replays nothing."""
         self._health.not_ready("stopping")

@@ -178,6 +178,9 @@ class ScriptedConnection:
         self._step("abort")
         self.pending = []
 
+    def leave(self) -> None:
+        self._step("leave")
+
     def discard(self) -> None:
         self._step("discard")
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _CALL_SECONDS: Final = 10.0
 _QUEUE_FULL_SECONDS: Final = 30.0
+_UNTIL_EXIT: Final[list[object]] = []
+"""Clients that nothing may destroy any more: destroying a consumer closes it."""
+
 _NOWHERE: Final = 2**63 - 1
 _GAP_ERRORS: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
 _TOPIC_GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
@@ -227,15 +230,20 @@ class KafkaConnection:
 
         threading.Thread(target=bury, name="discard-clients", daemon=True).start()
 
-    def close(self, timeout: float) -> bool:
-        """Close both clients; a static member stays in the group until its session times out."""
+    def leave(self) -> None:
+        """Keep both clients as they are until the process ends, which is at once.
+
+        A consumer's close calls back into Python, and the unassigning there was seen to hang with the interpreter's
+        lock held: no log line, no time limit, no signal came through any more. It is of no use either: a static member
+        does not leave the group by it, and nothing is committed by it.
+        """
         self._is_closed = True
+        _UNTIL_EXIT.append((self._consumer, self._producer))
 
-        def close() -> None:
-            self._producer.close()
-            self._consumer.close()
-
-        closing = threading.Thread(target=close, name="close-clients", daemon=True)
+    def close(self, timeout: float) -> bool:
+        """Close the producer and leave; a static member stays in the group until its session times out."""
+        self.leave()
+        closing = threading.Thread(target=self._producer.close, name="close-producer", daemon=True)
         closing.start()
         closing.join(timeout)
         return not closing.is_alive()
