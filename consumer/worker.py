@@ -207,6 +207,11 @@ class Worker:
             return False  # told to adopt or to rebuild, it does so even where no record is left to read
         return self._end.is_reached(self._connection, self._assignment, self._partitions)
 
+    @property
+    def is_settled(self) -> bool:
+        """It has joined the group, and every partition assigned to it, possibly none, is live."""
+        return self._is_settled and self._assignment.is_settled
+
     def abandon(self) -> None:
         """Throw the clients away, committing nothing: the next start finds what was committed."""
         self._connection.discard()

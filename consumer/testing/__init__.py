@@ -1,0 +1,1 @@
+"""Trying the worker without a broker: a simulated Kafka."""

@@ -1,0 +1,89 @@
+"""A simulated checkpoint store: durable step by step, so that a crash may fall between any two of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from consumer.checkpoint.store import StoreError
+from consumer.testing.faults import Crash, Fault
+
+if TYPE_CHECKING:
+    from consumer.checkpoint.store import CheckpointName
+    from consumer.testing.faults import Faults
+
+_STEP: Final = frozenset({Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.REFUSED})
+
+
+class Disk:
+    """What outlives a process.
+
+    Attributes:
+        files: whole and durable checkpoints.
+        temporary: what a writer that died has left behind; no name leads there.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[CheckpointName, bytes] = {}
+        self.temporary: list[bytes] = []
+
+
+class SimulatedStore:
+    """One process's way to the disk, with the steps of `DirectoryStore`.
+
+    Args:
+        disk: shared by all processes of a simulation.
+        faults: decides what becomes of each step.
+    """
+
+    def __init__(self, disk: Disk, faults: Faults) -> None:
+        self._disk = disk
+        self._faults = faults
+
+    def write(self, name: CheckpointName, data: bytes) -> None:
+        """Write a temporary file, fsync it, rename it, fsync the folder."""
+        fault = self._step("store.write")
+        if fault is not Fault.NONE:
+            self._disk.temporary.append(data[: len(data) // 2])
+            self._fail("store.write", fault)
+        self._disk.temporary.append(data)
+        self._fail("store.fsync", self._step("store.fsync"))
+        fault = self._step("store.rename")
+        if fault is not Fault.REFUSED:
+            self._disk.files[name] = data
+            self._disk.temporary.pop()
+        self._fail("store.rename", fault)
+        self._fail("store.sync_folder", self._step("store.sync_folder"))
+
+    def read(self, name: CheckpointName) -> bytes | None:
+        """Return the file's bytes."""
+        self._fail("store.read", self._step("store.read"))
+        return self._disk.files.get(name)
+
+    def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
+        """List a partition's checkpoints."""
+        self._fail("store.list", self._step("store.list"))
+        return sorted(name for name in self._disk.files if name[:3] == (group, topic, partition))
+
+    def delete(self, name: CheckpointName) -> None:
+        """Remove one."""
+        fault = self._step("store.delete")
+        if fault is not Fault.REFUSED:
+            self._disk.files.pop(name, None)
+        self._fail("store.delete", fault)
+
+    def where(self) -> str:
+        """Name it."""
+        return "simulated store"
+
+    def _step(self, step: str) -> Fault:
+        fault = self._faults.at(step, _STEP)
+        if fault is Fault.CRASH_BEFORE:
+            raise Crash(step)
+        return fault
+
+    @staticmethod
+    def _fail(step: str, fault: Fault) -> None:
+        if fault is Fault.CRASH_AFTER:
+            raise Crash(step)
+        if fault is Fault.REFUSED:
+            raise StoreError(f"{step}: no space left on the simulated device")

@@ -1,0 +1,186 @@
+"""What a schedule's shop sends: partitions of valid, invalid, repeated and late events, some in transactions."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from consumer.learning.fingerprint import LearningSettings, fingerprint
+from consumer.learning.model import ModelScope
+from consumer.model_choice import model_kind
+from consumer.settings import Guarantee, Settings
+from consumer.simulate.faults import with_faults
+from consumer.simulate.synthetic import synthetic_events
+from consumer.testing.cluster import SimulatedCluster
+from consumer.testing.partition_log import Fate
+from consumer.testing.process import SimulatedProcess
+from consumer.testing.store import Disk
+from schemas.dead_letter import EXPECTED, MESSAGES
+from schemas.transaction import Limits
+from tests.oracle import PartitionOracle, Published
+
+if TYPE_CHECKING:
+    from consumer.simulate.events import ShopEvent
+
+INPUT: Final = "in"
+OUTPUT: Final = "out"
+DEAD_LETTERS: Final = "dead"
+INPUTS: Final = 12
+"""How many different inputs there are; making one takes longer than a schedule."""
+
+SEEN_IDS: Final = 40
+"""Few, so that identities are forgotten within an input, and a state that lacks them shows."""
+
+
+class Chunk(NamedTuple):
+    """Records that a producer sends together to one partition.
+
+    Attributes:
+        fate: of the transaction that they are sent in; None outside of one.
+    """
+
+    partition: int
+    events: tuple[ShopEvent, ...]
+    fate: Fate | None
+
+    def send(self, cluster: SimulatedCluster) -> None:
+        """Append them, and the marker of their transaction."""
+        log = cluster.log(INPUT, self.partition)
+        span = None if self.fate is None else log.open()
+        for event in self.events:
+            log.append(event.key, event.value, None, event.timestamp_ms, span)
+        if span is not None and self.fate is not None:
+            log.close(span, self.fate)
+
+
+class Input(NamedTuple):
+    """One input and what must become of it.
+
+    Attributes:
+        chunks: in the order in which they are sent.
+        truth: by partition, what the independent loop says must be published, in offset order.
+        ends: by partition, the log's end.
+    """
+
+    partitions: int
+    chunks: tuple[Chunk, ...]
+    truth: dict[int, list[Published]]
+    ends: dict[int, int]
+
+
+def settings(instance: int, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> Settings:
+    """Return the settings of a worker in a schedule: small bounds, so that everything happens often."""
+    return Settings(
+        consumer_group="g",
+        input_topic=INPUT,
+        output_topic=OUTPUT,
+        dead_letter_topic=DEAD_LETTERS,
+        instance_id=f"worker-{instance}",
+        processing_guarantee=guarantee,
+        model="linear",
+        seen_ids=SEEN_IDS,
+        transaction_max_records=12,
+        commit_interval_ms=200,
+        checkpoint_interval_seconds=0.5,
+        checkpoint_keep=2,
+        max_invalid_ratio=1.0,
+    )
+
+
+@cache
+def make_input(number: int) -> Input:
+    """Return one of the inputs."""
+    rng = random.Random(number)
+    partitions = rng.randint(1, 3)
+    events = list(
+        with_faults(
+            synthetic_events(seed=number, stores=3, skus=4, limit=rng.randint(60, 160)),
+            invalid_share=0.08,
+            repeat_share=0.12,
+            late_share=0.05,
+            seed=number,
+        )
+    )
+    chunks = []
+    while events:
+        size = rng.randint(1, 12)
+        taken, events = events[:size], events[size:]
+        for partition in range(partitions):
+            own = tuple(event for event in taken if sum(event.key) % partitions == partition)
+            if own:
+                chunks.append(Chunk(partition, own, rng.choice((None, None, Fate.COMMITTED, Fate.ABORTED))))
+    cluster = SimulatedCluster(partitions)
+    for chunk in chunks:
+        chunk.send(cluster)
+    ends = {number: cluster.log(INPUT, number).end for number in range(partitions)}
+    return Input(partitions, tuple(chunks), {number: _truth(cluster, number) for number in ends}, ends)
+
+
+@cache
+def undisturbed(number: int) -> dict[int, str]:
+    """Return the references, by partition, that a worker which nothing befell leaves behind after an input.
+
+    Each holds the digest of its final checkpoint: of the whole state, to the byte.
+    """
+    given = make_input(number)
+    cluster = SimulatedCluster(given.partitions)
+    for chunk in given.chunks:
+        chunk.send(cluster)
+    process = SimulatedProcess(cluster, Disk(), settings(0))
+    process.start()
+    while not has_arrived(cluster, given):
+        process.step()
+    process.stop()
+    while process.worker is not None:
+        process.step()
+    cluster.advance(60.0)  # the last markers are written
+    return references(cluster)
+
+
+def has_arrived(cluster: SimulatedCluster, given: Input) -> bool:
+    """Tell whether everything is committed and visible."""
+    committed = cluster.offsets.committed
+    return all(
+        number in committed and committed[number].offset == end and cluster.offsets.is_stable(number)
+        for number, end in given.ends.items()
+    )
+
+
+def references(cluster: SimulatedCluster) -> dict[int, str]:
+    """Return the metadata of the committed offsets."""
+    return {number: committed.metadata or "" for number, committed in sorted(cluster.offsets.committed.items())}
+
+
+def published(cluster: SimulatedCluster, partition: int) -> list[Published]:
+    """Return what a read_committed reader sees of a partition, predictions first."""
+    seen = []
+    for kind, topic in (("prediction", OUTPUT), ("dead_letter", DEAD_LETTERS)):
+        for record in cluster.committed_records(topic, partition):
+            headers = tuple(record.headers or ())
+            seen.append(Published(kind, _source(kind, record.value, headers), record.key, record.value, headers))  # type: ignore[arg-type]  # two literals
+    return seen
+
+
+def _source(kind: str, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...]) -> int:
+    if kind == "dead_letter":
+        return int(dict(headers)["error.offset"] or b"")
+    text = value or b""
+    return int(text[text.rindex(b":") + 1 : -1])  # the contract's last field is source_offset
+
+
+def _truth(cluster: SimulatedCluster, partition: int) -> list[Published]:
+    learning = LearningSettings("linear", ModelScope.PARTITION, SEEN_IDS, 1_000, Limits())
+    oracle = PartitionOracle(
+        topic=INPUT,
+        partition=partition,
+        model_id=fingerprint(learning, model_kind("linear").parameters).model_id,
+        messages={reason.value: text for reason, text in MESSAGES.items()},
+        field_expectations=EXPECTED,
+        seen_ids=SEEN_IDS,
+    )
+    fed = (
+        oracle.feed((each.offset, each.timestamp_ms, each.key, each.value, each.headers or ()))
+        for each in cluster.committed_records(INPUT, partition)
+    )
+    return [message for message in fed if message is not None]
