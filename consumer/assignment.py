@@ -167,7 +167,8 @@ class Assignment:
             assigned.reference = reference
             assigned.awaits_commit = False
             if assigned.durable is not None:
-                assigned.confirmed.append(assigned.durable.offset)
+                if assigned.durable.offset not in assigned.confirmed:
+                    assigned.confirmed.append(assigned.durable.offset)
                 assigned.durable = None
                 if len(assigned.confirmed) > self._keep:
                     assigned.confirmed.popleft()

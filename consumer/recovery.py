@@ -290,6 +290,8 @@ class Recovery:
             # What was replayed is worth keeping at once: a worker that dies young again and again would otherwise
             # replay a little more each time, for ever.
             assigned.snapshot_at = -math.inf
+            if assigned.rung is not None and assigned.rung.outcome == "older_checkpoint":
+                assigned.durable = assigned.rung.name  # what is committed refers to one that cannot be used any more
             self._log.info("partition_live", partition=assigned.partition, offset=task.next_offset)
             return True
         if not is_committed:

@@ -73,6 +73,11 @@ class SimulatedCluster:
         """Let a call's effect arrive some time after its caller gave up waiting."""
         self._later.append((self.now + self.rng.uniform(0.1, 15.0), effect))
 
+    def is_quiet(self) -> bool:
+        """Tell whether the group has no members, no transaction is pending, and no call's effect is still to come."""
+        stable = all(self.offsets.is_stable(number) for number in range(self.partitions))
+        return stable and not self.group.members and not self._later
+
     def log(self, topic: str, partition: int) -> PartitionLog:
         """Return a partition's log."""
         return self._logs.setdefault((topic, partition), PartitionLog(partition))

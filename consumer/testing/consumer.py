@@ -52,11 +52,11 @@ class SimulatedConsumer:
         """Tell whether its background thread runs."""
         return not self.is_frozen and not self.is_dead
 
-    def told(self, *, gained: Iterable[int] = (), revoked: Iterable[int] = ()) -> None:
+    def told(self, *, gained: Iterable[int] | None = None, revoked: Iterable[int] | None = None) -> None:
         """Queue what the coordinator says, for the next poll."""
-        for name, numbers in (("revoked", list(revoked)), ("gained", list(gained))):
-            if numbers:
-                self._events.append((name, numbers))
+        for name, numbers in (("revoked", revoked), ("gained", gained)):
+            if numbers is not None:
+                self._events.append((name, list(numbers)))
 
     def check_name(self) -> None:
         """Find out whether another client took its name.

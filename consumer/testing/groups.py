@@ -23,8 +23,8 @@ class Client(Protocol):
     def is_responsive(self) -> bool:
         """Tell whether its background thread runs: neither dead nor frozen."""
 
-    def told(self, *, gained: Iterable[int] = (), revoked: Iterable[int] = ()) -> None:
-        """Take note of what the coordinator says; served in the next poll."""
+    def told(self, *, gained: Iterable[int] | None = None, revoked: Iterable[int] | None = None) -> None:
+        """Take note of what the coordinator says, a first assignment of nothing included; served in the next poll."""
 
 
 @dataclass(eq=False)
@@ -37,6 +37,7 @@ class Member:
         expires_at: when its session ends unless a heartbeat comes.
         owned: what it holds, as the coordinator sees it.
         leaving: what it was told to give up and still holds.
+        is_new: it was told nothing yet.
     """
 
     instance_id: str
@@ -44,6 +45,7 @@ class Member:
     expires_at: float
     owned: set[int] = field(default_factory=set)
     leaving: set[int] = field(default_factory=set)
+    is_new: bool = True
 
 
 class GroupCoordinator:
@@ -117,8 +119,9 @@ class GroupCoordinator:
             member.leaving |= revoked
             if revoked:
                 member.client.told(revoked=sorted(revoked))
-            if gained:
+            if gained or member.is_new:
                 member.client.told(gained=sorted(gained))
+            member.is_new = False
 
     def _target(self) -> dict[str, set[int]]:
         """Return a balanced assignment that moves as little as possible."""

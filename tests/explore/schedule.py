@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from consumer.broker import Committed
 from consumer.checkpoint.reference import decode_reference
 from consumer.permissions import Permissions
 from consumer.settings import Guarantee
@@ -42,8 +43,11 @@ _ACTIONS: Final = (
     *["retention"] * 1,
     *["damage"] * 1,
     *["lose_file"] * 1,
+    *["reset"] * 2,
+    *["undo_reset"] * 1,
 )
 _MOST_TURNS_IN_PEACE: Final = 6_000
+_QUIET_TURNS: Final = 5
 _MOST_ERRORS_IN_PEACE: Final = 5
 _DEEPEST_FREEZE: Final = 2
 
@@ -91,6 +95,7 @@ class Schedule:
         self.processes = [self._place(number) for number in range(self._rng.randint(1, 3))]
         self._frozen: list[SimulatedConnection] = []
         self._sent = 0
+        self._reset: dict[int, Committed] = {}
         self._actions = self._rng.randint(40, 250)
         if most_actions is not None:
             self._actions = min(self._actions, most_actions)
@@ -137,6 +142,8 @@ class Schedule:
             "retention": self._retention,
             "damage": self._damage,
             "lose_file": self._lose_file,
+            "reset": self._reset_offset,
+            "undo_reset": self._undo_reset,
         }
         self.done[action] += 1
         act[action]()
@@ -156,11 +163,33 @@ class Schedule:
     def _damage(self) -> None:
         if not self._has_retention and self.disk.files:
             name = self._rng.choice(sorted(self.disk.files))
-            self.disk.files[name] = self.disk.files[name][: self._rng.randrange(len(self.disk.files[name]))]
+            whole = self.disk.files[name]
+            self.disk.files[name] = whole[: int(self._rng.random() * len(whole))]
 
     def _lose_file(self) -> None:
         if not self._has_retention and self.disk.files:
             del self.disk.files[self._rng.choice(sorted(self.disk.files))]
+
+    def _reset_offset(self) -> None:
+        """Set a committed offset back with another tool, which keeps the metadata; it wants a group without members."""
+        committed = self.cluster.offsets.committed
+        if committed and not self._reset and self.cluster.is_quiet():
+            number = self._rng.choice(sorted(committed))
+            before = committed[number]
+            log = self.cluster.log(INPUT, number)
+            passed = [record.offset for record in log.committed(log.start) if record.offset < before.offset]
+            if passed:
+                self._reset[number] = before
+                committed[number] = Committed(self._rng.choice(passed), before.metadata)
+
+    def _undo_reset(self) -> None:
+        """Put it right again: no worker may have gone on from there."""
+        for number, before in self._reset.items():
+            now = self.cluster.offsets.committed[number]
+            if now.metadata != before.metadata:
+                raise Stuck(f"partition {number} went on from an offset that another tool had set")
+            self.cluster.offsets.committed[number] = before
+        self._reset = {}
 
     def _while_frozen(self, connection: SimulatedConnection) -> None:
         """Let everybody else go on while one process stands still, at times under a second one of its name."""
@@ -189,19 +218,26 @@ class Schedule:
     def _make_peace(self) -> int:
         """Let nothing go wrong any more: everything must get done, and in the end be left in good order."""
         self.faults.is_active = False
+        self._undo_reset()
         while self._sent < len(self.input.chunks):
             self._deliver()
+        quiet = 0
         for turn in range(_MOST_TURNS_IN_PEACE):
             for place in self.processes:
                 if place.worker is None:
                     self._restart(place)
                 place.step()
-            settled = all(place.worker is not None and place.worker.is_settled for place in self.processes)
-            if settled and has_arrived(self.cluster, self.input):
+            quiet = quiet + 1 if self._is_all_done() else 0
+            if quiet == _QUIET_TURNS:
                 self._leave()
                 return turn
         logged = [f"{line['instance']}: {line}" for place in self.processes for line in place.log[-5:]]
         raise Stuck("no end in sight once the faults had ended: " + "; ".join(logged))
+
+    def _is_all_done(self) -> bool:
+        owned = sum(len(member.owned) for member in self.cluster.group.members.values())
+        settled = all(place.worker is not None and place.worker.is_settled for place in self.processes)
+        return settled and owned == self.input.partitions and has_arrived(self.cluster, self.input)
 
     def _restart(self, place: SimulatedProcess) -> None:
         if place.error is not None:
