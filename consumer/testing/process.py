@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
@@ -20,7 +20,7 @@ from consumer.testing.stepwise_writer import StepwiseWriter
 from consumer.testing.store import SimulatedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
     from consumer.settings import Settings
     from consumer.testing.cluster import SimulatedCluster
@@ -108,16 +108,17 @@ class SimulatedProcess:
 
     def step(self) -> None:
         """Let the worker take one turn, if one runs; it may leave, stop with an error, or be killed in it."""
-        if self.worker is None:
+        worker = self.worker
+        if worker is None:
             return
         try:
-            if self.worker.step():
+            if worker.step():
                 self.worker = None
         except Crash:
             self.kill()
         except StopError as error:
             self.error = error
-            self.worker.leave()
+            worker.leave()
             self.worker = None
 
     def stop(self) -> None:
@@ -131,6 +132,6 @@ class SimulatedProcess:
         if self.connection is not None:
             self.connection.die()
 
-    def _note(self, _logger: object, level: str, event: dict[str, Any]) -> dict[str, Any]:
+    def _note(self, _logger: object, level: str, event: MutableMapping[str, Any]) -> NoReturn:
         self.log.append({"level": level, **event, "instance": self.settings.instance_id, "now": self._cluster.now})
         raise structlog.DropEvent

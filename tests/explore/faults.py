@@ -83,7 +83,7 @@ class ChanceFaults:
 
 
 def _chosen(choice: float, allowed: frozenset[Fault]) -> Fault:
-    """Pick a fault: a crash in two of five cases, whatever else is allowed otherwise; a set has no order, names have."""
+    """Pick a fault: a crash in two of five cases, else whatever is allowed; a set has no order, names have."""
     crashes = [fault for fault in _CRASHES if fault in allowed]
     others = sorted(allowed - set(_CRASHES), key=lambda fault: fault.name)
     share = _CRASH_SHARE if others else 1.0

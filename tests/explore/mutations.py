@@ -77,10 +77,8 @@ MUTATIONS: Final = (
         (
             Edit(
                 _CHECKPOINTING,
-                "        owner = next((assigned for assigned in self._assignment if assigned is snapshot.owner), None)\n",
-                "        owner = next(\n"
-                "            (each for each in self._assignment if each.partition == snapshot.partition and each.task), None\n"
-                "        )\n",
+                "for assigned in self._assignment if assigned is snapshot.owner), None)",
+                "for assigned in self._assignment if assigned.partition == snapshot.partition and assigned.task), None)",
             ),
         ),
     ),
@@ -98,7 +96,7 @@ MUTATIONS: Final = (
             Edit(
                 _RECOVERY,
                 '            yield Rung(referenced, "checkpoint")\n',
-                '            for name in self._reader.names(partition)[:1]:\n                yield Rung(name, "checkpoint")\n',
+                '            yield from (Rung(name, "checkpoint") for name in self._reader.names(partition)[:1])\n',
             ),
             Edit("consumer/checkpoint/reader.py", "        if name.offset > highest_offset:\n", "        if False:\n"),
             Edit(_RECOVERY, "        if contradiction is None:\n", "        if True:\n"),
@@ -179,7 +177,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what was fetched before a restore is processed",
-        (Edit(_WORKER, "                if task is None or item.offset < task.next_offset:\n", "                if task is None:\n"),),
+        (
+            Edit(
+                _WORKER,
+                "                if task is None or item.offset < task.next_offset:\n",
+                "                if task is None:\n",
+            ),
+        ),
     ),
     Mutation(
         "lost partitions committed",  # the open transaction outlives the partitions that it covers

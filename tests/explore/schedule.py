@@ -90,7 +90,7 @@ class Schedule:
         self.cluster.while_frozen = self._while_frozen
         self.guarantee = self._rng.choice([Guarantee.EXACTLY_ONCE] * 5 + [Guarantee.AT_LEAST_ONCE])
         # Retention takes what a lower rung would need, so a schedule has either it or damaged checkpoints.
-        self._has_retention = self._rng.random() < 0.5  # noqa: PLR2004 -- one in two
+        self._has_retention = self._rng.random() < 0.5
         self.disk = Disk()
         self.processes = [self._place(number) for number in range(self._rng.randint(1, 3))]
         self._frozen: list[SimulatedConnection] = []
@@ -124,7 +124,7 @@ class Schedule:
             self.disk,
             settings(number, guarantee=self.guarantee),
             permissions=Permissions(rebuild=not self._has_retention),
-            is_slow=lambda: self.faults.is_active and self._rng.random() < 0.5,  # noqa: PLR2004 -- one in two
+            is_slow=lambda: self.faults.is_active and self._rng.random() < 0.5,
         )
 
     def _act(self, action: str) -> None:
@@ -135,8 +135,8 @@ class Schedule:
         act: dict[str, Callable[[], object]] = {
             "step": place.step,
             "deliver": self._deliver,
-            "start": lambda: place.worker is None and place.start(),
-            "kill": lambda: place.worker is not None and place.kill(),
+            "start": place.start,
+            "kill": place.kill,
             "stop": place.stop,
             "wait": lambda: self.cluster.advance(self._rng.uniform(0.1, 12.0)),
             "retention": self._retention,
@@ -145,8 +145,9 @@ class Schedule:
             "reset": self._reset_offset,
             "undo_reset": self._undo_reset,
         }
-        self.done[action] += 1
-        act[action]()
+        if (action == "start") is (place.worker is None) or action not in {"start", "kill"}:
+            self.done[action] += 1
+            act[action]()
 
     def _deliver(self) -> None:
         if self._sent < len(self.input.chunks):
@@ -199,7 +200,7 @@ class Schedule:
         self._frozen.append(connection)
         owner = next((each for each in self.processes if each.connection is connection), None)
         twin = None
-        if owner is not None and self._rng.random() < 0.3:  # noqa: PLR2004 -- one in three
+        if owner is not None and self._rng.random() < 0.3:
             twin = self._place(int(owner.settings.instance_id.removeprefix("worker-")))
             self.processes.append(twin)
             twin.start()
