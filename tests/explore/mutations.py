@@ -78,7 +78,7 @@ MUTATIONS: Final = (
             Edit(
                 _CHECKPOINTING,
                 "for assigned in self._assignment if assigned is snapshot.owner), None)",
-                "for assigned in self._assignment if assigned.partition == snapshot.partition and assigned.task), None)",
+                "for assigned in self._assignment if assigned.partition == snapshot.partition), None)",
             ),
         ),
     ),
