@@ -243,7 +243,7 @@ class KafkaConnection:
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.unsubscribe()
             while self._consumer.assignment() and time.monotonic() < deadline:
-                with contextlib.suppress(KafkaException):  # fenced or not: what it has to say is of no interest any more
+                with contextlib.suppress(KafkaException):  # fenced or not: its news is of no interest any more
                     self._consumer.poll(_LETTING_GO_SECONDS)
 
     def leave(self) -> None:
