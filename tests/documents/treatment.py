@@ -1,0 +1,86 @@
+"""What is done with each fenced block of the documents; a block that is not here fails a test."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.documents.blocks import Block
+
+
+class Treatment(Enum):
+    """How a block is held to the code."""
+
+    WALKED = "run in its place, the effects checked, by tests/broker/test_readme.py"
+    WALKED_DEEP = "the same, where everything is installed anew (marker deep)"
+    SAVED = "saved under its name and used by a block that is walked"
+    OPERATED = "run on a broker with dead letters by tests/broker/test_operations_page.py"
+    CHECKED = "read and compared by tests/documents/test_examples.py"
+    PICTURE = "text to look at"
+
+
+_W, _D, _S, _O, _C = (
+    Treatment.WALKED,
+    Treatment.WALKED_DEEP,
+    Treatment.SAVED,
+    Treatment.OPERATED,
+    Treatment.CHECKED,
+)
+
+TREATMENTS: Final[Mapping[str, Treatment]] = {
+    "README.md#install": _D,
+    "README.md#install-pipx": _D,
+    "README.md#broker": _W,
+    "README.md#topics": _W,
+    "README.md#run": _W,
+    "README.md#second-terminal": _W,
+    "README.md#opening.csv": _S,
+    "README.md#import-stock": _W,
+    "README.md#send.py": _S,
+    "README.md#send-python": _W,
+    "README.md#Send.java": _S,
+    "README.md#java-jars": _D,
+    "README.md#send-java": _W,
+    "README.md#send-kcat": _W,
+    "README.md#read-kcat": _W,
+    "README.md#watch.py": _S,
+    "README.md#watch-python": _W,
+    "README.md#Watch.java": _S,
+    "README.md#watch-java": _W,
+    "README.md#shop_models.py": _S,
+    "README.md#check-model": _W,
+    "README.md#own-model": _W,
+    "docs/operations.md#dead-letters-list": _O,
+    "docs/operations.md#dead-letters-redrive": _O,
+    "docs/contract.md#levels.csv": _C,
+    "docs/models.md#smoothed.py": _C,
+    "docs/readers.md#prediction": _C,
+    **{
+        f"docs/contract.md#{kind}": _C
+        for kind in (
+            "sale",
+            "return",
+            "receipt",
+            "transfer_in",
+            "transfer_out",
+            "waste",
+            "adjustment",
+            "count",
+            "void",
+        )
+    },
+}
+"""By document and name."""
+
+NOT_RUN: Final[Mapping[str, str]] = {
+    "README.md#try": "`make demo` has tests of its own, `make test` is what runs this; that both targets exist is tested",
+}
+"""Blocks that no test runs, and why."""
+
+
+def treatment_of(block: Block) -> Treatment | None:
+    """Return what is done with a block; None where nobody has said."""
+    return Treatment.PICTURE if block.language == "text" else TREATMENTS.get(block.id)
