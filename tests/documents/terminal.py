@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tests.kafka import wait_until
@@ -115,7 +116,5 @@ class Terminal:
             self._output += piece
 
     def _signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._bash.pid, number)
-        except ProcessLookupError:
-            pass

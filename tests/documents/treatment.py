@@ -15,20 +15,16 @@ class Treatment(Enum):
     """How a block is held to the code."""
 
     WALKED = "run in its place, the effects checked, by tests/broker/test_readme.py"
-    WALKED_DEEP = "the same, where everything is installed anew (marker deep)"
-    SAVED = "saved under its name and used by a block that is walked"
-    OPERATED = "run on a broker with dead letters by tests/broker/test_operations_page.py"
+    WALKED_DEEP = "the same, in the deep test that installs everything anew"
+    SAVED = "saved under its name, and used by a block that is walked"
+    SAVED_DEEP = "the same, marker deep"
+    OPERATED = "run by the same test, once a bad event was refused"
     CHECKED = "read and compared by tests/documents/test_examples.py"
     PICTURE = "text to look at"
 
 
-_W, _D, _S, _O, _C = (
-    Treatment.WALKED,
-    Treatment.WALKED_DEEP,
-    Treatment.SAVED,
-    Treatment.OPERATED,
-    Treatment.CHECKED,
-)
+DEEP: Final = (Treatment.WALKED_DEEP, Treatment.SAVED_DEEP)
+_W, _D, _S, _O, _C = Treatment.WALKED, Treatment.WALKED_DEEP, Treatment.SAVED, Treatment.OPERATED, Treatment.CHECKED
 
 TREATMENTS: Final[Mapping[str, Treatment]] = {
     "README.md#install": _D,
@@ -48,11 +44,11 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "README.md#read-kcat": _W,
     "README.md#watch.py": _S,
     "README.md#watch-python": _W,
-    "README.md#Watch.java": _S,
-    "README.md#watch-java": _W,
-    "README.md#shop_models.py": _S,
-    "README.md#check-model": _W,
-    "README.md#own-model": _W,
+    "README.md#Watch.java": Treatment.SAVED_DEEP,
+    "README.md#watch-java": _D,
+    "README.md#shop_models.py": Treatment.SAVED_DEEP,
+    "README.md#check-model": _D,
+    "README.md#own-model": _D,
     "docs/operations.md#dead-letters-list": _O,
     "docs/operations.md#dead-letters-redrive": _O,
     "docs/contract.md#levels.csv": _C,
@@ -76,7 +72,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
 """By document and name."""
 
 NOT_RUN: Final[Mapping[str, str]] = {
-    "README.md#try": "`make demo` has tests of its own, `make test` is what runs this; that both targets exist is tested",
+    "README.md#try": "`make demo` has tests of its own, `make test` runs this one; that both are targets is tested",
 }
 """Blocks that no test runs, and why."""
 

@@ -21,7 +21,7 @@ _OURS: Final = re.compile(r"(KAFKA|CHECKPOINT|INPUT|OUTPUT|MODEL|METRICS|CONSUME
 
 
 class Walk:
-    """The README's blocks by name, and what stands for the newcomer's machine.
+    """The blocks by name, and what stands for the newcomer's machine.
 
     Each text is run as it is written, but for what belongs to the machine: the broker's address, two ports, where the
     environment of the install block is made, and the Python that `make test` made.
@@ -31,7 +31,8 @@ class Walk:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.blocks: dict[str, Block] = {block.name: block for block in blocks_of(ROOT / "README.md")}
+        pages = (ROOT / "README.md", ROOT / "docs/operations.md")
+        self.blocks: dict[str, Block] = {block.name: block for page in pages for block in blocks_of(page)}
         self.walked: list[str] = []
         self.shop = directory / "shop"
         self.shop.mkdir()
@@ -46,6 +47,7 @@ class Walk:
         self._environment = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
         self._environment |= {
             "METRICS_PORT": str(self.metrics_port),
+            "COLUMNS": "160",
             "PIPX_HOME": str(directory / "pipx"),
             "PIPX_BIN_DIR": str(directory / "pipx-bin"),
             "PIPX_MAN_DIR": str(directory / "pipx-man"),
@@ -68,7 +70,7 @@ class Walk:
 
     def text(self, name: str) -> str:
         """Return a block's text on this machine, and note that it was walked."""
-        self.walked.append(f"README.md#{name}")
+        self.walked.append(self.blocks[name].id)
         text = self.blocks[name].text
         for written, here in self._replacements.items():
             text = text.replace(written, here)
