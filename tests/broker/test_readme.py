@@ -124,7 +124,7 @@ def _send_and_read(walk: Walk, terminal: Terminal) -> None:
     terminal.start(walk.text("watch-python"))
     terminal.wait_for("delivery-77 milk-1l 60")
     assert terminal.interrupt() == 0, terminal.output
-    assert "Traceback" not in terminal.output
+    assert terminal.output == walk.outputs["watch-python"]
     terminal.run(walk.text("send-python"))  # "Send one of them twice"
     assert len(read_all(walk.bootstrap_servers, INPUT)[HOME]) == len(predictions) + 1
 

@@ -16,7 +16,7 @@ from consumer.learning.fingerprint import fingerprint
 from consumer.settings import Settings
 from consumer.settings_reference import page
 from tests.documents.blocks import DOCUMENTS, ROOT, all_blocks
-from tests.documents.treatment import NOT_RUN, TREATMENTS, treatment_of
+from tests.documents.treatment import NOT_RUN, TREATMENTS, Treatment, treatment_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,21 @@ def test_each_block_says_how_it_is_held_to_the_code() -> None:
     assert not unclassified, "name the block after its language and say in tests/documents/treatment.py what is done"
     ids = [block.id for block in blocks if block.language != "text"]
     assert sorted(ids) == sorted({*TREATMENTS, *NOT_RUN}), "a block is twice there, or gone"
+
+
+def test_each_output_is_of_a_block_that_is_walked() -> None:
+    """What a page says that comes out is compared with what comes out."""
+    named = [block.id for block in all_blocks() if treatment_of(block) is Treatment.OUTPUT]
+    assert named == ["README.md#watch-python"], "compare it in tests/broker/test_readme.py, and add it here"
+
+
+def test_each_example_reads_and_writes_as_the_contract_says() -> None:
+    """Nobody copies a reader that sees what was aborted, or a producer that puts an item's events apart."""
+    for block in all_blocks():
+        if re.search(r"Consumer[(<]|kcat -C", block.text):
+            assert re.search(r"isolation\.level\W+read_committed", block.text), block.place
+        if re.search(r"\bProducer\(|kcat -P", block.text):  # librdkafka's; Java's does so by itself
+            assert re.search(r"partitioner\W+murmur2_random", block.text), block.place
 
 
 @pytest.mark.parametrize("path", PAGES)

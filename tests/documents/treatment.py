@@ -20,6 +20,7 @@ class Treatment(Enum):
     SAVED_DEEP = "the same, marker deep"
     OPERATED = "run by the same test, once a bad event was refused"
     CHECKED = "read and compared by tests/documents/test_examples.py"
+    OUTPUT = "what the block of this name prints, compared where that is walked"
     PICTURE = "text to look at"
 
 
@@ -79,4 +80,6 @@ NOT_RUN: Final[Mapping[str, str]] = {
 
 def treatment_of(block: Block) -> Treatment | None:
     """Return what is done with a block; None where nobody has said."""
-    return Treatment.PICTURE if block.language == "text" else TREATMENTS.get(block.id)
+    if block.language == "text":
+        return Treatment.OUTPUT if block.name else Treatment.PICTURE
+    return TREATMENTS.get(block.id)

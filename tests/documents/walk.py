@@ -32,7 +32,9 @@ class Walk:
 
     def __init__(self, directory: Path) -> None:
         pages = (ROOT / "README.md", ROOT / "docs/operations.md")
-        self.blocks: dict[str, Block] = {block.name: block for page in pages for block in blocks_of(page)}
+        blocks = [block for page in pages for block in blocks_of(page)]
+        self.blocks: dict[str, Block] = {block.name: block for block in blocks if block.language != "text"}
+        self.outputs: dict[str, str] = {block.name: block.text for block in blocks if block.language == "text"}
         self.walked: list[str] = []
         self.shop = directory / "shop"
         self.shop.mkdir()
