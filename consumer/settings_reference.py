@@ -92,7 +92,8 @@ def page() -> str:
     """Return the text of docs/configuration.md."""
     fixed = _fixed()
     parts = [_HEAD]
-    for title, names in _GROUPS.items():
+    others = tuple(name for name in Settings.model_fields if not any(name in names for names in _GROUPS.values()))
+    for title, names in {**_GROUPS, **({"Others": others} if others else {})}.items():
         rows = [_row(name, is_fixed=name in fixed) for name in names]
         head = "| variable | default | range | meaning | fixed |\n| --- | --- | --- | --- | --- |"
         parts.append(f"## {title}\n\n{head}\n" + "\n".join(rows) + "\n")

@@ -107,7 +107,7 @@ def _start(walk: Walk) -> tuple[Terminal, Terminal]:
     worker = walk.terminal()
     assert worker.run(walk.text("topics")).count("created") == 3
     worker.start(walk.text("run"))
-    worker.wait_for('"started"')
+    worker.wait_for("started")
     second = walk.terminal()
     wait_until(lambda: second.run(walk.text("second-terminal")).startswith("ok: joined"), 30, "a worker that is ready")
     return worker, second
