@@ -15,7 +15,7 @@ from schemas.routing import home_partition
 from tests.documents.blocks import ROOT
 from tests.documents.treatment import DEEP, TREATMENTS, Treatment
 from tests.documents.walk import Walk
-from tests.kafka import choose_broker, read_all, wait_until
+from tests.kafka import BrokerUnavailableError, choose_broker, read_all, wait_until
 from tests.kafka.jars import find_installation
 
 if TYPE_CHECKING:
@@ -38,12 +38,15 @@ RECEIPTS: Final = ["receipt-1001", "receipt-1002", "delivery-77"]
 def walk(tmp_path: Path) -> Iterator[Walk]:
     """Stand at the README's first line; skips where this machine lacks what its blocks need, and fails in CI."""
     choice = choose_broker({})
-    missing = None if choice.available else str(choice)
-    for program in ("bash", "curl", "java", "kcat"):
+    if not choice.available:
+        _do_without(str(choice))
+    for program in ("bash", "curl", "kcat"):
         if shutil.which(program) is None:
-            missing = f"the README's blocks need {program}, which is not on the PATH"
-    if missing:
-        _do_without(missing)
+            _do_without(f"the README's blocks need {program}, which is not on the PATH")
+    try:
+        find_installation()
+    except BrokerUnavailableError as error:
+        _do_without(f"the README's blocks need Java 17 with Kafka's jars: {error}")
     with Walk(tmp_path) as walk:
         yield walk
 
