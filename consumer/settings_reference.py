@@ -20,6 +20,8 @@ from consumer.settings import Settings
 from schemas.transaction import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic.fields import FieldInfo
 
 PAGE: Final = "configuration.md"
@@ -162,12 +164,15 @@ def _plain(value: object) -> str:
     )
 
 
-def main(directory: Path) -> None:
-    """Write the page and name it."""
-    path = directory / PAGE
-    path.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{path}\n")
+def main(directories: Sequence[str]) -> None:
+    """Write the page into each directory and name it; without one, to standard output."""
+    if not directories:
+        sys.stdout.write(page())
+    for directory in directories:
+        path = Path(directory) / PAGE
+        path.write_text(page(), encoding="utf-8")
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])
