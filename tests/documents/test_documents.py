@@ -89,6 +89,17 @@ def test_commands_are_there(path: Path) -> None:
                 command = command.commands[word]
 
 
+def test_every_command_is_in_the_readme() -> None:
+    """Whoever looks for what there is finds it: each command and each of its own commands is in the table."""
+    text = (ROOT / "README.md").read_text()
+    table = text[text.index("## Commands") : text.index("## Read on")]
+    listed = {word for cell in re.findall(r"^\| (`.*?`) \|", table, flags=re.MULTILINE) for word in cell.split()}
+    words = {word.strip("`,") for word in listed}
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        assert {name, *getattr(command, "commands", {})} <= words, name
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_make_targets_are_there(path: Path) -> None:
     """Each `make x` in a document is a target."""
