@@ -85,6 +85,7 @@ def _measure(choice: BrokerChoice, at_start: Calibration, *, events: int, rounds
         shown.phase(f"sending {events:,} events")
         arena = Arena(broker.bootstrap_servers, directory, events=valid_transactions(events), partitions=PARTITIONS)
         done, calibrations = run_rounds(contenders, arena.turn, rounds=rounds, seed=SEED, watcher=shown)
+        shown.phase("stopping the broker")
     kept, off = kept_rounds(done, calibrations)
     return Outcome(
         provenance=provenance(started),

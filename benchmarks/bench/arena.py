@@ -77,7 +77,7 @@ class Arena:
         self._stage = Stage(bootstrap_servers, directory, partitions=partitions, prefix="bench")
         self._directory = directory
         self._agreement = Agreement()
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})  # it outlives the broker
         calm = {"log_level": "3"}  # a coordinator that is still loading is no news
         self.events = send(events, bootstrap_servers=bootstrap_servers, topic=self._stage.input, config=calm).sent
         self._inputs = self._values(self._stage.input)

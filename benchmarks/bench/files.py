@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _BEGIN: Final = "<!-- Written by make bench; edits are lost. -->"
 _END: Final = "<!-- The end of what make bench writes. -->"
-_BLOCK: Final = re.compile(f"{re.escape(_BEGIN)}.*{re.escape(_END)}", re.DOTALL)
+_BLOCK: Final = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ def write(outcome: Outcome, *, claimed: Places = CLAIMED, unclaimed: Places = UN
         text = places.page.read_text(encoding="utf-8")
         places.page.write_text(with_block(text, block(outcome)), encoding="utf-8")
         written.append(places.page)
-    off = [f"round {number + 1} lies far off (see the calibrations) and is left out" for number in outcome.far_off]
+    off = [f"round {number + 1} lies far off, see the calibrations; it is left out" for number in outcome.far_off]
+    if len(off) == len(outcome.rounds):
+        off = ["every round lies far off, see the calibrations; none is left out"]
     not_claimed = [f"not to be claimed: {doubt}" for doubt in doubts]
     return [*off, *not_claimed, f"written: {', '.join(_shown(path) for path in written)}"]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.bench.calibration import QUIET_SHARE, Calibration, far_off
 from benchmarks.bench.roster import BARE, Kind
-from benchmarks.bench.rounds import Round
+from benchmarks.bench.rounds import Round  # noqa: TC001 -- msgspec reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -35,6 +35,7 @@ def plot(outcome: Outcome, path: Path) -> None:
         figure = Figure(figsize=(8.6, 1.7 + 0.42 * len(outcome.rows)), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         _draw(axes, outcome)
+        figure.suptitle(headline(outcome), fontsize=11, x=0.01, ha="left")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(Kind), frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None, "Title": headline(outcome)} if path.suffix == ".svg" else None
@@ -56,7 +57,7 @@ def _draw(axes: Axes, outcome: Outcome) -> None:
     axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axes.set_yticks(range(len(outcome.rows)), [row.label for row in outcome.rows])
     axes.set_ylim(len(outcome.rows) - 0.4, -0.6)
-    axes.set_xlabel("input events per second, broker on the same machine (logarithmic; bars: lowest to highest round)")
+    axes.set_xlabel("events per second, logarithmic; whiskers: lowest and highest round")
     to_bare: Callable[[Any], Any] = lambda rate: rate / bare  # noqa: E731 -- of numbers and arrays alike
     from_bare: Callable[[Any], Any] = lambda ratio: ratio * bare  # noqa: E731
     above = axes.secondary_xaxis("top", functions=(to_bare, from_bare))
@@ -91,4 +92,5 @@ def _dot(axes: Axes, row: Row, height: int, *, label: str | None) -> None:
         textcoords="offset points",
         va="center",
         color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

@@ -12,6 +12,8 @@ from benchmarks.bench.peers import BYTEWAX, Peer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_PACKAGE: Final = "benchmarks.bench.contenders"
+
 
 class Publishes(StrEnum):
     """What a contender must leave on its output topic for each valid event."""
@@ -37,7 +39,7 @@ class Contender:
         name: in the results.
         label: for readers.
         kind: what it is here.
-        module: in `benchmarks.bench.contenders`, run as a process.
+        module: run as a process.
         publishes: what is held against its output topic.
         model: contenders of one model must publish the same predictions, bit for bit; None where there are none.
         settings: in its environment, beside the addresses and topics.
@@ -57,7 +59,7 @@ class Contender:
     def command(self) -> list[str]:
         """The process."""
         python = sys.executable if self.peer is None else str(self.peer.python)
-        return [python, "-m", f"benchmarks.bench.contenders.{self.module}"]
+        return [python, "-m", self.module]
 
 
 def _worker(model: str, guarantee: str) -> Contender:
@@ -65,14 +67,14 @@ def _worker(model: str, guarantee: str) -> Contender:
         f"worker-{model}-{guarantee.replace('_', '-')}",
         f"worker {model}, {guarantee.replace('_', ' ')}",
         Kind.OURS,
-        "worker",
+        f"{_PACKAGE}.worker",
         Publishes.PREDICTION,
         model,
         {"MODEL": model, "PROCESSING_GUARANTEE": guarantee},
     )
 
 
-BARE: Final = Contender("bare", "bare River loop (no Kafka)", Kind.LIMIT, "bare", Publishes.NOTHING)
+BARE: Final = Contender("bare", "bare River loop (no Kafka)", Kind.LIMIT, f"{_PACKAGE}.bare", Publishes.NOTHING)
 WORKER: Final = _worker("linear", "exactly_once")
 
 CONTENDERS: Final = (
@@ -81,7 +83,7 @@ CONTENDERS: Final = (
         "pass-through",
         "pass-through, exactly once",
         Kind.LIMIT,
-        "pass_through",
+        f"{_PACKAGE}.pass_through",
         Publishes.COPY,
         settings={"PROCESSING_GUARANTEE": "exactly_once"},
     ),
@@ -93,7 +95,7 @@ CONTENDERS: Final = (
         "bytewax",
         f"bytewax {BYTEWAX.version}, no guarantee",
         Kind.PEER,
-        "bytewax_flow",
+        f"{_PACKAGE}.bytewax_flow",
         Publishes.PREDICTION,
         "linear",
         peer=BYTEWAX,

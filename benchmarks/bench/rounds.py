@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from benchmarks.bench.arena import Run
+from benchmarks.bench.arena import Run  # noqa: TC001 -- msgspec reads the annotation
 from benchmarks.bench.calibration import calibrate
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from benchmarks.bench.roster import Kind
 if TYPE_CHECKING:
     from benchmarks.bench.outcome import Outcome, Row
 
-_COLUMNS: Final = ("contender", "events/s", "lowest to highest", "to bare", "CPU µs\n/event", "peak\nMB")
+_COLUMNS: Final = ("contender", "events/s", "spread", "to bare", "CPU µs\n/event", "peak\nMB")
 
 
 def headline(outcome: Outcome) -> str:
     """Return what was run, in one line."""
     kept = len(outcome.rounds) - len(outcome.far_off) or len(outcome.rounds)
-    return f"{outcome.events:,} real stock transactions, {outcome.partitions} partitions, medians of {kept} rounds"
+    rounds = "one round" if kept == 1 else f"medians of {kept} rounds"
+    return f"{outcome.events:,} real stock transactions, {outcome.partitions} partitions, {rounds}"
 
 
 def table(outcome: Outcome, *, is_plain: bool) -> Table:
@@ -37,7 +38,7 @@ def table(outcome: Outcome, *, is_plain: bool) -> Table:
     )
     for column in _COLUMNS:
         is_text = column == _COLUMNS[0]
-        name = column.replace("\n", " ") if is_plain else column
+        name = _one_line(column) if is_plain else column
         shown.add_column(name, justify="left" if is_text else "right", no_wrap=True)
     for row in outcome.rows:
         style = "bold" if row.kind is Kind.OURS and not is_plain else None
@@ -47,7 +48,7 @@ def table(outcome: Outcome, *, is_plain: bool) -> Table:
 
 def markdown(outcome: Outcome) -> str:
     """Return the table for the documentation, the machine and the commit below it."""
-    heads = [column.replace("\n", " ") for column in _COLUMNS]
+    heads = [_one_line(column) for column in _COLUMNS]
     lines = [
         f"| {' | '.join(heads)} |",
         f"| --- |{' ---: |' * (len(heads) - 1)}",
@@ -61,11 +62,15 @@ def markdown(outcome: Outcome) -> str:
     return "\n".join([*lines, "", below])
 
 
+def _one_line(column: str) -> str:
+    return column.replace("\n/", "/").replace("\n", " ")
+
+
 def _cells(row: Row) -> list[str]:
     return [
         row.label,
         f"{row.rate.median:,.0f}",
-        f"{row.rate.lowest:,.0f} to {row.rate.highest:,.0f}",
+        f"{(row.rate.highest - row.rate.lowest) / row.rate.median:.0%}",
         f"{row.ratio.median:.2f}",
         f"{row.cpu_us.median:.1f}",
         f"{row.peak_mb.median:,.0f}",

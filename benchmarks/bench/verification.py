@@ -80,7 +80,9 @@ def check_predictions(label: str, values: Iterable[bytes | None], ends: Mapping[
             raise VerificationError(f"{label}: expected predictions on its output topic, found {error}") from error
         partition, offset = prediction.source_partition, prediction.source_offset
         if not 0 <= offset < ends.get(partition, 0):
-            raise VerificationError(f"{label}: a prediction for offset {offset} of partition {partition}, not an event")
+            raise VerificationError(
+                f"{label}: a prediction for offset {offset} of partition {partition}, which is no event of the input"
+            )
         if seen[partition][offset]:
             raise VerificationError(f"{label}: two predictions for offset {offset} of partition {partition}")
         seen[partition][offset] = 1
