@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.broker
 
 EVENTS = 2_000
+MODULES = {each.module: each for each in CONTENDERS if each.peer is None}  # one of each: settings alone differ
+PEERS = [each for each in CONTENDERS if each.peer is not None]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +32,7 @@ def arena(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Arena:
     return Arena(broker.bootstrap_servers, directory, events=valid_transactions(EVENTS), partitions=3)
 
 
-@pytest.mark.parametrize(
-    "contender", [each for each in CONTENDERS if each.peer is None], ids=lambda contender: contender.name
-)
+@pytest.mark.parametrize("contender", MODULES.values(), ids=lambda contender: contender.name)
 def test_each_contender_of_ours_does_the_work(arena: Arena, contender: Contender) -> None:
     """Read back, counted and compared; it reports a span, what that took of the processor, and its memory."""
     assert arena.events == EVENTS
@@ -41,6 +41,16 @@ def test_each_contender_of_ours_does_the_work(arena: Arena, contender: Contender
     assert 0 < run.seconds < 60
     assert 0 < run.cpu_seconds < 60
     assert 20e6 < run.peak_bytes < 2e9
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("contender", PEERS, ids=lambda contender: contender.name)
+def test_each_peer_does_the_work(arena: Arena, contender: Contender) -> None:
+    """Its environment is made where it is not there yet; what it predicts is what the worker predicts, bit for bit."""
+    assert contender.peer is not None
+    contender.peer.prepare()
+    arena.turn(next(each for each in CONTENDERS if each.peer is None and each.model == contender.model))
+    assert arena.turn(contender).events == EVENTS
 
 
 LOSING = Contender("losing", "losing", Kind.PEER, "tests.models.losing_contender", Publishes.COPY)
