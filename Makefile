@@ -6,7 +6,7 @@ RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help test test-deep lint show clean
+.PHONY: help test test-deep lint show bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -37,6 +37,9 @@ lint: $(READY) ## Check style and types.
 
 show: $(READY) ## List the demonstrations; NAME=x runs one against its bounds and writes benchmarks/results/x.json.
 	@$(BIN)/python -m benchmarks.show $(NAME)
+
+bench: $(READY) ## Measure this worker beside bare River and a peer; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
+	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

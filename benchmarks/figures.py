@@ -17,6 +17,7 @@ from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("confluent-kafka", "river", "msgspec", "pydantic")
+_WRITTEN = (":!benchmarks/results", ":!docs/benchmarks.md", ":!docs/images/bench.svg")  # by runs, not what runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +96,35 @@ class Report:
         content = {
             "name": self.name,
             "is_met": self.is_met,
-            "commit": _git("rev-parse", "HEAD"),
-            "is_clean": not _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
-            "seconds": round(time.time() - self.started, 1),
+            **provenance(self.started),
             "seed": self.seed,
-            "machine": {
-                "cores": os.cpu_count(),
-                "cpu": _cpu(),
-                "system": f"{platform.system()} {platform.machine()}",
-                "python": platform.python_version(),
-                **{name: version(name) for name in _LIBRARIES},
-            },
             "figures": [{**asdict(figure), "is_met": figure.is_met} for figure in self.figures],
             "counts": self.counts,
         }
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n")
         return path
+
+
+def provenance(started: float) -> dict[str, Any]:
+    """Return what a result belongs to: the commit, whether that is what ran, when, and on which machine.
+
+    Args:
+        started: seconds since 1970.
+    """
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "is_clean": not _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_WRITTEN),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "machine": {
+            "cores": os.cpu_count(),
+            "cpu": _cpu(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
 
 
 def _number(value: float) -> str:

@@ -26,6 +26,11 @@ def real_transactions(number: int, *, seed: int) -> Iterator[ShopEvent]:
     return with_faults(events, invalid_share=FAULT_SHARE, repeat_share=FAULT_SHARE, seed=seed)
 
 
+def valid_transactions(number: int) -> Iterator[ShopEvent]:
+    """Return the year's first events as they are: each valid, distinct, in time and with its level."""
+    return completejourney_events(limit=number)
+
+
 def invalid_and_repeated(by_kind: Mapping[str, int]) -> tuple[int, int]:
     """Return how many invalid and how many repeated events were sent."""
     invalid = sum(number for kind, number in by_kind.items() if kind.startswith("invalid:"))

@@ -62,19 +62,27 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, protected_namespaces=())
 
-    kafka_bootstrap_servers: str | None = Field(default=None, description="Brokers, as host:port,host:port.")
+    kafka_bootstrap_servers: str | None = Field(
+        default=None, description="Brokers, as host:port,host:port; required by all that talks to Kafka."
+    )
     input_topic: Topic = Field(default="inventory.transactions", description="Stock transactions.")
     output_topic: Topic = Field(default="inventory.stock-predictions", description="Predictions.")
     dead_letter_topic: Topic = Field(default="inventory.transactions.dead-letters", description="Refused events.")
-    consumer_group: Name = Field(default="smart-inventory", description="The group; its offsets are the state's root.")
+    consumer_group: Name = Field(
+        default="smart-inventory", description="The consumer group; its committed offsets say which state is in force."
+    )
     instance_id: Name = Field(
         default_factory=socket.gethostname, description="Unique per worker, stable over restarts."
     )
-    processing_guarantee: Guarantee = Field(default=Guarantee.EXACTLY_ONCE, description="exactly_once, at_least_once.")
-    commit_interval_ms: int = Field(default=200, ge=1, le=5_000, description="Longest age of a transaction.")
+    processing_guarantee: Guarantee = Field(
+        default=Guarantee.EXACTLY_ONCE, description="What readers may rely on: exactly_once or at_least_once."
+    )
+    commit_interval_ms: int = Field(
+        default=200, ge=1, le=5_000, description="Milliseconds from a transaction's first record to its commit."
+    )
     checkpoint_url: str = Field(default="file:checkpoints", description="Where checkpoints go: file:DIRECTORY.")
     checkpoint_interval_seconds: float = Field(
-        default=10, gt=0, le=86_400, allow_inf_nan=False, description="Time between a partition's checkpoints."
+        default=10, gt=0, le=86_400, allow_inf_nan=False, description="Seconds between a partition's checkpoints."
     )
     checkpoint_signing_key: SecretStr | None = Field(
         default=None, description="Signs checkpoints; with it, those not signed by it are refused."
@@ -83,15 +91,20 @@ class Settings(BaseSettings):
     model_scope: Scope = Field(default=Scope.PARTITION, description="One model per partition, store or item.")
     ml_model_path: str | None = Field(default=None, description="A pickled pipeline that new models begin with.")
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
-    transaction_max_records: int = Field(default=20_000, ge=1, le=1_000_000, description="Records per transaction.")
+    transaction_max_records: int = Field(
+        default=20_000, ge=1, le=1_000_000, description="A transaction is committed when it holds so many records."
+    )
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
-    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Share of invalid events that stops.")
+    max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Stops above this share of invalid records.")
     invalid_window_records: int = Field(
         default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."
     )
-    max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity.")
+    max_quantity: float = Field(default=1e6, gt=0, le=1e6, description="Largest size of a quantity, in units.")
     max_clock_ahead_seconds: int = Field(
-        default=86_400, ge=0, le=1_000_000_000, description="How far occurred_at may be ahead."
+        default=86_400,
+        ge=0,
+        le=1_000_000_000,
+        description="Seconds that occurred_at may be ahead of the record's Kafka timestamp.",
     )
     checkpoint_keep: int = Field(default=3, ge=1, le=1_000_000, description="Checkpoints kept per partition.")
     max_replay_records: int = Field(
@@ -101,7 +114,7 @@ class Settings(BaseSettings):
         default=GapPolicy.STOP, description="stop or accept, where retention has removed records that are needed."
     )
     shutdown_seconds: float = Field(
-        default=20, gt=0, le=86_400, allow_inf_nan=False, description="Longest time that a stop may take."
+        default=20, gt=0, le=86_400, allow_inf_nan=False, description="Seconds that a stop may take."
     )
 
     def checkpoint_directory(self) -> Path:

@@ -1,0 +1,50 @@
+"""This worker, whole: what `smart-inventory run --stop-at-end` runs, from its first partition to its end.
+
+The span holds everything that follows once the group is joined: the fresh start of each partition, all commits and
+checkpoints, and leaving the group.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from benchmarks.bench.stopwatch import Stopwatch
+from consumer import hash_seed
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+
+def main() -> None:
+    """Run the worker until it has committed what the input topic holds now."""
+    hash_seed.ensure(os.environ)  # before the heavy imports, as the command does
+    import structlog  # noqa: PLC0415
+
+    from consumer import settings  # noqa: PLC0415
+    from consumer.run import run_worker  # noqa: PLC0415
+
+    stopwatch = Stopwatch()
+    ends: dict[int, int] = {}
+
+    def listen(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:
+        if line["event"] == "partition_fresh":
+            stopwatch.start()
+        elif line["event"] == "will_stop_at_end":
+            ends.update(line["ends"])
+        return line
+
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[listen, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    run_worker(settings.load(), os.environ, log, stop_at_end=True)
+    stopwatch.stop(events=sum(ends.values()))  # it returns only once these are committed
+    os._exit(0)  # as the command does: what the interpreter tidies away at its end, Kafka's clients, may hang
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Who is compared: a new contender is a module in `contenders/` and an entry here."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.bench.peers import BYTEWAX, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PACKAGE: Final = "benchmarks.bench.contenders"
+
+
+class Publishes(StrEnum):
+    """What a contender must leave on its output topic for each valid event."""
+
+    NOTHING = "nothing"
+    COPY = "copy"
+    PREDICTION = "prediction"
+
+
+class Kind(StrEnum):
+    """What a contender is in the comparison."""
+
+    OURS = "this worker"
+    LIMIT = "limit"
+    PEER = "peer"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One line of the table.
+
+    Attributes:
+        name: in the results.
+        label: for readers.
+        kind: what it is here.
+        module: run as a process.
+        publishes: what is held against its output topic.
+        model: contenders of one model must publish the same predictions, bit for bit; None where there are none.
+        settings: in its environment, beside the addresses and topics.
+        peer: whose environment it runs in; None is this project's own.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    module: str
+    publishes: Publishes
+    model: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    peer: Peer | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The process."""
+        python = sys.executable if self.peer is None else str(self.peer.python)
+        return [python, "-m", self.module]
+
+
+def _worker(model: str, guarantee: str) -> Contender:
+    return Contender(
+        f"worker-{model}-{guarantee.replace('_', '-')}",
+        f"worker {model}, {guarantee.replace('_', ' ')}",
+        Kind.OURS,
+        f"{_PACKAGE}.worker",
+        Publishes.PREDICTION,
+        model,
+        {"MODEL": model, "PROCESSING_GUARANTEE": guarantee},
+    )
+
+
+BARE: Final = Contender("bare", "bare River loop (no Kafka)", Kind.LIMIT, f"{_PACKAGE}.bare", Publishes.NOTHING)
+WORKER: Final = _worker("linear", "exactly_once")
+
+CONTENDERS: Final = (
+    BARE,
+    Contender(
+        "pass-through",
+        "pass-through, exactly once",
+        Kind.LIMIT,
+        f"{_PACKAGE}.pass_through",
+        Publishes.COPY,
+        settings={"PROCESSING_GUARANTEE": "exactly_once"},
+    ),
+    WORKER,
+    _worker("linear", "at_least_once"),
+    _worker("guarded", "exactly_once"),
+    _worker("guarded", "at_least_once"),
+    Contender(
+        "bytewax",
+        f"bytewax {BYTEWAX.version}, no guarantee",
+        Kind.PEER,
+        f"{_PACKAGE}.bytewax_flow",
+        Publishes.PREDICTION,
+        "linear",
+        peer=BYTEWAX,
+    ),
+)
