@@ -70,6 +70,15 @@ def test_the_models_page_s_declarations_are_those_that_are_read() -> None:
     assert all(f'"{name}"' in source for name in declared)
 
 
+def test_the_testing_page_s_test_passes() -> None:
+    """Copied into a test suite, it is green."""
+    (block,) = blocks_of(ROOT / "docs/testing.md")
+    namespace: dict[str, Any] = {}
+    exec(block.text, namespace)  # noqa: S102 -- our own page
+    (test,) = (value for name, value in namespace.items() if name.startswith("test_"))
+    test()
+
+
 def _predictions() -> list[dict[str, Any]]:
     """Return what the default worker publishes for the page's opening levels and its day."""
     learning = LearningSettings("guarded", ModelScope.PARTITION, 100_000, 1_000, _LIMITS)

@@ -54,6 +54,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "docs/operations.md#dead-letters-redrive": _O,
     "docs/contract.md#levels.csv": _C,
     "docs/models.md#smoothed.py": _C,
+    "docs/testing.md#test_shop.py": _C,
     "docs/readers.md#prediction": _C,
     **{
         f"docs/contract.md#{kind}": _C

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.explore.inputs import DEAD_LETTERS, OUTPUT, make_input, undisturbed
 from tests.explore.mutations import MUTATIONS, Mutation, hunt
 from tests.explore.runner import explore, shrink
 from tests.explore.schedule import Schedule
+from tests.stage import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,6 +149,14 @@ def test_the_inputs_have_what_a_worker_may_meet() -> None:
     assert len(published) < sent, "repeats and aborted records publish nothing"
     assert any(b'"is_late":true' in (message.value or b"") for message in published)
     assert all(sorted(undisturbed(number)) == sorted(make_input(number).ends) for number in range(12))
+
+
+def test_the_guarantees_page_has_every_step_by_its_number() -> None:
+    """The failure table's numbers are those of the exploration."""
+    page = (ROOT / "docs/guarantees.md").read_text()
+    table = [line.split("|")[1] for line in page.splitlines() if re.match(r"\| \d", line)]
+    numbers = [int(number) for line in table for number in re.findall(r"\b(\d+) ", line)]
+    assert numbers == list(range(1, len(STEPS) + 1))
 
 
 def test_chance_is_the_seed_s_alone() -> None:
