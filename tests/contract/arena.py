@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -180,17 +181,12 @@ class RealArena:
         self._config = {"bootstrap.servers": bootstrap_servers}
         self._admin = AdminClient(dict(self._config))
         self._clients: list[Client] = []
-        self._create()
-
-    def _create(self) -> None:
-        create_topics(self._servers, {self.input: PARTITIONS}, {"retention.ms": "-1"})
         outputs = {self.output: PARTITIONS, self._names.dead_letters: PARTITIONS}
-        known = self._admin.list_topics(timeout=30).topics
-        create_topics(
-            self._servers,
-            {name: count for name, count in outputs.items() if name not in known},
-            {"max.message.bytes": str(2 * 1024 * 1024)},
-        )
+        create_topics(bootstrap_servers, outputs, {"max.message.bytes": str(2 * 1024 * 1024)})
+        self._create_input()
+
+    def _create_input(self) -> None:
+        create_topics(self._servers, {self.input: PARTITIONS}, {"retention.ms": "-1"})
 
     def _broker(self, instance: str = "a", *, is_transactional: bool = True) -> KafkaBroker:
         config = {**self._config, "session.timeout.ms": "6000", "transaction.timeout.ms": "10000"}
@@ -265,17 +261,20 @@ class RealArena:
         for future in self._admin.delete_topics([self.input]).values():
             future.result(30)
         wait_until(lambda: self.input not in self._admin.list_topics(timeout=30).topics, 30, "the topic to be gone")
-        self._create()
+        self._create_input()
 
     def wait(self, seconds: float) -> None:
         """Sleep."""
         time.sleep(seconds)
 
     def close(self) -> None:
-        """Throw away the clients that a behaviour has left."""
+        """Throw away the clients that a behaviour has left, and wait until they are gone: the broker may go next."""
         for client in self._clients:
-            with contextlib.suppress(AttributeError):
+            with contextlib.suppress(AttributeError):  # thrown away by the behaviour already
                 client.connection.discard()
+        for thread in threading.enumerate():
+            if thread.name == "discard-clients":
+                thread.join(15)
 
 
 def values_of(polled: Sequence[Any]) -> list[Any]:
