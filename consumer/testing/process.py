@@ -101,7 +101,7 @@ class SimulatedProcess:
             surroundings=Surroundings(
                 clock=cluster.clock,
                 sleep=cluster.advance,
-                new_writer=lambda sealing: StepwiseWriter(sealing, self._is_slow),
+                new_writer=lambda sealing: StepwiseWriter(sealing, self._is_slow, cluster.advance),
             ),
         )
         self.worker.begin()

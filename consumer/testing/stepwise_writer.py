@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from consumer.checkpoint.writer import Prune, Snapshot
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from consumer.checkpoint.writer import Sealing, Written
 
+_WRITE_SECONDS: Final = 0.05
+
 
 class StepwiseWriter:
     """Does at most one thing each time that it is asked for a result.
@@ -19,11 +21,13 @@ class StepwiseWriter:
     Args:
         sealing: what seals, writes and prunes.
         is_slow: tells each time whether the background has got nowhere since.
+        pause: lets the time pass that writing takes.
     """
 
-    def __init__(self, sealing: Sealing, is_slow: Callable[[], bool]) -> None:
+    def __init__(self, sealing: Sealing, is_slow: Callable[[], bool], pause: Callable[[float], None]) -> None:
         self._sealing = sealing
         self._is_slow = is_slow
+        self._pause = pause
         self._queue: deque[Snapshot | Prune] = deque()
 
     def submit(self, snapshot: Snapshot) -> None:
@@ -38,6 +42,7 @@ class StepwiseWriter:
         """Return the next result; one who waits for it gets it."""
         while self._queue and (wait_seconds > 0 or not self._is_slow()):
             item = self._queue.popleft()
+            self._pause(_WRITE_SECONDS)
             if isinstance(item, Snapshot):
                 return self._sealing.write(item)
             self._sealing.prune(item)
