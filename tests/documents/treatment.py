@@ -74,6 +74,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
 
 NOT_RUN: Final[Mapping[str, str]] = {
     "README.md#try": "`make demo` has tests of its own, `make test` runs this one; that both are targets is tested",
+    "docs/benchmarks.md#bench": "it takes minutes and a quiet machine; tests/broker/test_bench.py runs its parts",
 }
 """Blocks that no test runs, and why."""
 
