@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -12,6 +12,7 @@ from consumer import settings
 from consumer.commands.terminal import one_sentence, output
 from consumer.errors import ExitCode
 
+EXAMPLE: Final = "Example: smart-inventory check-model my_models:forest"
 _COLOURS = {"passed": "green", "warning": "yellow", "fault": "red"}
 
 
