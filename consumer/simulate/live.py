@@ -33,7 +33,7 @@ def as_of_now(events: Iterable[ShopEvent], clock: Callable[[], float]) -> Iterat
         # Never backwards: an event older than its item's last level is a late one.
         last_ms = max(last_ms, int(clock() * 1000))
         moment = datetime.fromtimestamp(last_ms / 1000, UTC)
-        run = run or f"{moment:%Y%m%dT%H%M%S}"
+        run = run or f"{moment:%Y%m%dT%H%M%S}{last_ms % 1000:03}"
         fields = msgspec.json.decode(event.value or b"{}")
         fields["transaction_id"] = f"{run}-{fields['transaction_id']}"
         fields["occurred_at"] = moment.isoformat(timespec="milliseconds")
