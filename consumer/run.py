@@ -20,7 +20,7 @@ from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from structlog.typing import FilteringBoundLogger
@@ -58,11 +58,15 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         # Importing River takes a second or two: meanwhile the clients join the group and settle transactions.
         with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
             listener = _Relay()
-            connecting = pool.submit(_connect, broker, listener, log)
+            connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked)
             from consumer.assembly import build_worker  # noqa: PLC0415
             from consumer.model_trial import try_before_first_event  # noqa: PLC0415
 
-            topic, connection = connecting.result()
+            found = connecting.result()
+        if found is None:
+            log.info("stopped", reason="asked to stop before a broker answered")
+            return
+        topic, connection = found
         try:
             try_before_first_event(settings.model, connection, topic.partitions, log)
             worker = build_worker(
@@ -146,11 +150,15 @@ def topic_names(settings: Settings) -> TopicNames:
 
 
 def _connect(
-    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger
-) -> tuple[InputTopic, Connection]:
-    """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do."""
+    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger, is_asked: Callable[[], bool]
+) -> tuple[InputTopic, Connection] | None:
+    """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do.
+
+    Returns None where the process was asked to stop meanwhile.
+    """
     deadline = time.monotonic() + _START_SECONDS
-    while True:
+    broker.await_answer(_START_SECONDS, is_asked)
+    while not is_asked():
         connection: Connection | None = None
         try:
             topic = broker.check_topics()
@@ -160,11 +168,15 @@ def _connect(
             if connection is not None:
                 connection.discard()
             if time.monotonic() > deadline:
-                raise BrokerError(f"no start within {_START_SECONDS:.0f} s: {error}") from error
+                raise BrokerError(
+                    f"no start within {_START_SECONDS:.0f} s, though a broker answers: {error}; look at that broker's "
+                    "own log and at its advertised addresses, then start again"
+                ) from error
             log.warning("start_waits", reason=str(error))
             time.sleep(_RETRY_SECONDS)
         else:
             return topic, connection
+    return None
 
 
 class _Relay:
@@ -195,6 +207,11 @@ class _Process:
         self._is_asked = False
         self._timer: threading.Timer | None = None
         self._worker: Worker | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a signal has asked this process to stop."""
+        return self._is_asked
 
     @property
     def worker(self) -> Worker | None:

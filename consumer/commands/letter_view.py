@@ -131,6 +131,15 @@ def summarise(by_reason: Counter[str], *, hidden: int, to_errors: bool) -> None:
         console.print(f"{hidden:,} more are counted but not shown; --max or --json shows them.", highlight=False)
 
 
+def plan_as_json(made: Plan, rules: Rules) -> dict[str, Any]:
+    """Return what becomes of the letters as `redrive --json` gives it; the names are public."""
+    fates = [
+        {"reason": reason, "outcome": fate.value, "letters": number}
+        for (reason, fate), number in sorted(made.fates.items())
+    ]
+    return {"from": rules.source, "to": rules.target, "outcomes": fates, "cut_off_partitions": sorted(made.cut_off)}
+
+
 def show_plan(made: Plan, rules: Rules) -> None:
     """Print what becomes of the letters asked for."""
     table = Table(title=f"From {rules.source} to {rules.target}")
