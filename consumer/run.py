@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from consumer import __version__, hash_seed
-from consumer.errors import BrokerError, ExitCode, RebuildError, RetryError, SettingsError
+from consumer.checkpoint.directory import DirectoryStore
+from consumer.checkpoint.store import StoreError
+from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
 from consumer.health import Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
 from consumer.kafka.topics import TopicNames
@@ -48,6 +50,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         StopError: only the operator can help.
     """
     check_for_run(settings)
+    _check_checkpoints(settings)
     process = _Process(settings, log)
     process.take_signals()
     broker = kafka_broker(settings, environment, log)
@@ -99,6 +102,17 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
     finally:
         stop_serving()
         process.disarm()
+
+
+def _check_checkpoints(settings: Settings) -> None:
+    """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
+    try:
+        DirectoryStore(settings.checkpoint_directory()).check(settings.consumer_group, settings.input_topic)
+    except StoreError as error:
+        raise CheckpointsError(
+            f"CHECKPOINT_URL={settings.checkpoint_url}: checkpoints cannot be written to {error}, or name another "
+            "directory"
+        ) from error
 
 
 def kafka_broker(settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger) -> KafkaBroker:

@@ -75,7 +75,10 @@ def unknown_properties(properties: Mapping[str, str]) -> list[str]:
             # A property that needs its companions (sasl.*, ssl.*) is judged with them when the clients are built.
             elif not reason.startswith("Failed to create"):
                 shown = redacted(name, value)
-                raise SettingsError(f"{_variable(name)}={shown!r} is refused: {reason.strip()}") from exception
+                raise SettingsError(
+                    f"{_variable(name)}={shown!r}: expected a value that Kafka's client takes for {name} "
+                    f"({reason.strip()}); mend it, or unset it"
+                ) from exception
     return unknown
 
 
