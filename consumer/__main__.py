@@ -14,9 +14,10 @@ def main() -> NoReturn:
     if sys.version_info < OLDEST:
         sys.stderr.write(f"smart-inventory: {_too_old()}\n")
         raise SystemExit(2)
-    is_run = next((word for word in sys.argv[1:] if not word.startswith("-")), None) == "run"
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    is_run = command == "run" and "--help" not in sys.argv
     try:
-        if is_run and "--help" not in sys.argv:
+        if is_run:
             from consumer import hash_seed  # noqa: PLC0415
 
             hash_seed.ensure(os.environ)

@@ -74,9 +74,7 @@ def _report(report: Report, endings: list[Ending], directory: Path) -> None:
             "use": ended.use.name,
             "exit_code": ended.code,
             "seconds": round(ended.seconds, 1),
-            "said": [
-                line.replace(str(directory), "DIRECTORY").replace(str(Path.home()), "HOME") for line in ended.said
-            ],
+            "said": [_elsewhere(line, directory) for line in ended.said],
             "faults": ended.faults,
         }
         for ended in endings
@@ -90,6 +88,11 @@ def _report(report: Report, endings: list[Ending], directory: Path) -> None:
     report.add(Figure("longest time to the end, s", max(ended.seconds for ended in endings), "<=", CLASH_SECONDS))
     early = [ended.seconds for ended in endings if ended.use.seconds <= START_SECONDS]
     report.add(Figure("longest where nothing has to be waited for, s", max(early), "<=", START_SECONDS))
+
+
+def _elsewhere(line: str, directory: Path) -> str:
+    """Return a line without the paths of this machine."""
+    return line.replace(str(directory), "DIRECTORY").replace(str(Path.home()), "HOME")
 
 
 def _worker(use: Use, stage: Stage, **changed: str) -> Ending:

@@ -42,7 +42,7 @@ OfAllGroups = Annotated[
     "list",
     cls=Command,
     epilog="smart-inventory checkpoints list\n"
-    "CHECKPOINT_URL=file:/var/lib/shop smart-inventory checkpoints list --all --json",
+    "CHECKPOINT_URL=file:/var/lib/shop smart-inventory checkpoints list --json",
 )
 def list_checkpoints(*, of_all_groups: OfAllGroups = False, as_json: AsJson = False) -> None:
     """List the checkpoints with offset, size, age and model; nothing is verified or unpickled."""

@@ -102,7 +102,7 @@ def list_letters(  # noqa: PLR0913 -- one option each
     "redrive",
     cls=Command,
     epilog="smart-inventory dead-letters redrive --since 7d --dry-run\n"
-    "smart-inventory dead-letters redrive --reason occurred_at_out_of_range --since 7d",
+    "smart-inventory dead-letters redrive --reason broke_model --since 7d",
 )
 def redrive(  # noqa: PLR0913 -- one option each
     *,

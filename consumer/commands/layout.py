@@ -64,6 +64,11 @@ class Group(TyperGroup):
 class Root(Group):
     """The command line: whatever happens, it ends in at most one sentence and a documented exit code."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401
+        """Parse what belongs to all commands; help and version are printed here."""
+        with one_sentence():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the command."""
         with one_sentence():

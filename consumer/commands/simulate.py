@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Source = Literal["synthetic", "completejourney"]
 EXAMPLES: Final = """\
 smart-inventory simulate --limit 20000
-smart-inventory simulate --limit 20000 --invalid-share 0.01 --repeat-share 0.01
+smart-inventory simulate --limit 20000 --invalid-share 0.01 --late-share 0.01
 smart-inventory simulate --source completejourney --rate 5000"""
 _FAULTS: Final = "What goes wrong"
 
