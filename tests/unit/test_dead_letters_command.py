@@ -911,6 +911,17 @@ def test_on_a_terminal_it_asks_first(
     assert len(sender.sent) == sent
 
 
+def test_redrive_as_json(sender: MemorySender) -> None:
+    """One document: what became of each letter, and how many were sent; a dry run sends none."""
+    arguments = ("redrive", "--include-late", "--json")
+    dry = json.loads(invoke(*arguments, "--dry-run", MAX_CLOCK_AHEAD_SECONDS="864000").stdout)
+    assert (dry["sent"], dry["dry_run"]) == (0, True)
+    found = json.loads(invoke(*arguments, MAX_CLOCK_AHEAD_SECONDS="864000").stdout)
+    assert (found["sent"], found["dry_run"], found["from"], found["to"]) == (len(sender.sent), False, LETTERS, INPUT)
+    assert {"reason": "occurred_at_out_of_range", "outcome": "to be sent", "letters": 1} in found["outcomes"]
+    assert found["cut_off_partitions"] == []
+
+
 def test_yes_does_not_ask(sender: MemorySender) -> None:
     """For scripts on a terminal."""
     result = invoke("redrive", "--include-late", "--yes", MAX_CLOCK_AHEAD_SECONDS="864000")

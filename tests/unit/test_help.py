@@ -68,8 +68,8 @@ def parse(command: Any, name: str, words: list[str], parent: Any = None) -> None
     words = [OPENING if word.endswith(".csv") else word for word in words]
     context = command.make_context(name, words, parent=parent)
     if hasattr(command, "commands"):
-        name, *rest = [*context._protected_args, *context.args]
-        parse(command.commands[name], name, rest, context)
+        left: list[str] = [*context._protected_args, *context.args]
+        parse(command.commands[left[0]], left[0], left[1:], context)
 
 
 def test_root_says_what_to_run_first() -> None:
