@@ -120,13 +120,13 @@ def _run_one(loaded: Settings, stop_at_end: bool, skips: list[str], permissions:
             raise  # on a terminal the sentence stands alone, as the last line
         if isinstance(error, SmartInventoryError):
             code = error.exit_code if isinstance(error, StopError) else ExitCode.BROKER
-            log.error("stopped_by_error", kind=type(error).__name__, reason=str(error), exit_code=code)  # noqa: TRY400 -- one sentence, no traceback
+            log.error("stopped_by_error", kind=type(error).__name__, reason=str(error), exit_code=int(code))  # noqa: TRY400 -- one sentence, no traceback
         else:  # what a bug leaves behind is kept in the log, whence nobody can ask for it again
             log.error(  # noqa: TRY400 -- likewise, as a field
                 "stopped_by_error",
                 kind=type(error).__name__,
                 reason=sentence_of(error),
-                exit_code=ExitCode.UNEXPECTED,
+                exit_code=int(ExitCode.UNEXPECTED),
                 exception="".join(traceback.format_exception(error)),
             )
         raise

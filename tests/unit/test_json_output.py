@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BROKER: Final = {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
+BROKER: Final[dict[str, Any]] = {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
 
 
 @pytest.fixture(autouse=True)

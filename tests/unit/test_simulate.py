@@ -619,6 +619,7 @@ def test_sender_owns_the_partitioner() -> None:
         "enable.idempotence": True,
         "delivery.report.only.error": True,
         "compression.type": "lz4",
+        "log_level": 0,
         "linger.ms": "5",
         "sasl.username": "u",
     }
