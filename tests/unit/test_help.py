@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import typer
@@ -16,6 +16,9 @@ from typer.testing import CliRunner
 from consumer import cli
 from consumer.commands import run
 from tests.stage import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WIDTH: Final = 80
 OPENING: Final = str(ROOT / "tests/samples/opening.csv")
@@ -160,6 +163,27 @@ def test_completion(shell: str, line: str, expected: list[str], others: list[str
     offered = re.findall(r"[\w-]+", re.sub(r'":".*?"$|\t.*$', "", complete(shell, line), flags=re.MULTILINE))
     assert set(expected) <= set(offered)
     assert not set(others) & set(offered)
+
+
+def test_completion_in_a_real_bash(tmp_path: Path) -> None:
+    """The script, loaded and asked as bash does when TAB is pressed."""
+    program = tmp_path / "smart-inventory"
+    program.write_text(f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {sys.executable} -c {shlex.quote(NAMED)} "$@"\n')
+    program.chmod(0o755)
+    script = (
+        'eval "$(smart-inventory --show-completion bash)"\n'
+        "COMP_WORDS=(smart-inventory simulate --source s) COMP_CWORD=3\n"
+        "$(complete -p smart-inventory | sed 's/.*-F //; s/ .*//') smart-inventory && echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(
+        ["/bin/bash", "--norc", "-c", script],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr) == ("synthetic\n", "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
