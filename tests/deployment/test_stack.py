@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]  # re-exported
 
+from consumer.errors import ExitCode
 from tests.deployment.stack import RunningStack, running_stack
 from tests.kafka import read_all, wait_until
 
@@ -72,7 +73,7 @@ def test_shop_and_worker(stack: RunningStack) -> None:
             seen = worker.metrics()
             shop.send_signal(signal.SIGINT)
             said, _ = shop.communicate(timeout=30)
-            assert shop.returncode == 0, said
+            assert shop.returncode == ExitCode.INTERRUPTED, said
             assert "interrupted" in said
             began = time.monotonic()
             assert worker.terminate(30) == 0, worker.log.read_text()[-2000:]
