@@ -147,6 +147,8 @@ def test_a_worker_in_a_container(podman: Podman) -> None:
             state = podman("inspect", name, "--format", "{{.State.ExitCode}}").stdout.strip()
         finally:
             podman("rm", "--force", name)
+        without_volume = podman.run(options=(*variables, "--env", "CONSUMER_GROUP=another"))
+        assert without_volume.returncode == ExitCode.CHECKPOINTS, without_volume.stdout
         assert state == "0", log[-2000:]
         assert '"pid": 1' in log
         assert '"event": "checkpoint_written"' in log
