@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORKERS: Final = ("worker", "cli")
-MEASURED_MEBIBYTES: Final = 200
-"""A worker on the synthetic shop stays below (measured); the limit must leave room for more items and models."""
+MEASURED_MEBIBYTES: Final = 93
+"""What a container with a worker took (97 MB) a few seconds after its start on the shop's first events."""
 
 
 def _schema_check(path: Path) -> subprocess.CompletedProcess[str]:
@@ -139,7 +139,7 @@ def test_the_worker_has_time_to_stop() -> None:
     assert seconds(worker["stop_grace_period"]) > _loaded(worker, pytest.MonkeyPatch()).shutdown_seconds
     assert worker["restart"] == "unless-stopped"
     assert worker.get("stop_signal", "SIGTERM") == "SIGTERM"
-    assert mebibytes(worker["mem_limit"]) >= 2 * MEASURED_MEBIBYTES
+    assert mebibytes(worker["mem_limit"]) >= 5 * MEASURED_MEBIBYTES  # more items, models and load
 
 
 def test_checkpoints_are_on_a_volume() -> None:
