@@ -20,6 +20,8 @@ from tests.stage import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.timeout(900)  # the build: 34 to 74 s on two idle cores, several times that on busy ones
+
 SITE: Final = "/opt/smart-inventory/lib/python3.11/site-packages"
 VOLUME: Final = ("--volume", "checkpoints:/var/lib/smart-inventory/checkpoints")
 _UNCHECKED_HASH: Final = 1

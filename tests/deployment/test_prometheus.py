@@ -21,7 +21,7 @@ from tests.kafka.broker import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.broker, pytest.mark.deep]
+pytestmark = [pytest.mark.broker, pytest.mark.deep, pytest.mark.timeout(600)]
 
 SECONDS: Final = 60
 
