@@ -14,7 +14,8 @@ help: ## Show this list.
 
 # What it takes to run, a good deal less than what it takes to test.
 $(RUNS): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer as $(PYTHON); set PYTHON=" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "smart-inventory: expected Python 3.11 or newer as $(PYTHON), found no such program; set PYTHON= to one" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("smart-inventory: expected Python 3.11 or newer as $(PYTHON), found %d.%d.%d; set PYTHON= to a newer one" % v[:3])'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(PIP) --editable .

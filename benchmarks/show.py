@@ -20,6 +20,7 @@ DEMONSTRATIONS = {
     "fuzz": "1,000,000 mutated records, 20,000 checkpoints and settings: nothing wrong taken or right refused.",
     "ladder": "Damaged and lost checkpoints, offsets and logs: each refused or recovered as documented.",
     "guarded": "The default model where the books are right, short, incomplete and absurd; linear beside it.",
+    "wrong-uses": "Ten wrong uses, each really done: ended in time, one sentence that says what to do, no traceback.",
     "throughput": "The worker, exactly once, against a bare River loop in the same run.",
 }
 

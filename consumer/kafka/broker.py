@@ -10,11 +10,12 @@ from confluent_kafka import KafkaException, Producer
 from consumer.errors import SettingsError
 from consumer.kafka.connection import KafkaConnection
 from consumer.kafka.errors import error_of, of_configuration
+from consumer.kafka.reach import await_broker
 from consumer.kafka.topics import INPUT_MESSAGE_BYTES, OUTPUT_HEADROOM_BYTES, TopicNames, check_topics
 from consumer.settings import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -74,7 +75,10 @@ def unknown_properties(properties: Mapping[str, str]) -> list[str]:
             # A property that needs its companions (sasl.*, ssl.*) is judged with them when the clients are built.
             elif not reason.startswith("Failed to create"):
                 shown = redacted(name, value)
-                raise SettingsError(f"{_variable(name)}={shown!r} is refused: {reason.strip()}") from exception
+                raise SettingsError(
+                    f"{_variable(name)}={shown!r}: expected a value that Kafka's client takes for {name} "
+                    f"({reason.strip()}); mend it, or unset it"
+                ) from exception
     return unknown
 
 
@@ -121,6 +125,19 @@ class KafkaBroker:
             )
         except KafkaException as exception:
             raise of_configuration(exception) from exception
+
+    def await_answer(self, seconds: float, is_cancelled: Callable[[], bool]) -> None:
+        """Wait until a broker answers, and say meanwhile that and why this waits.
+
+        Raises:
+            BrokerError: none does within that time, or it refuses this worker.
+        """
+
+        def tell(cause: str, seconds_left: float) -> None:
+            brokers = self._client_config["bootstrap.servers"]
+            self._log.warning("waiting_for_broker", brokers=brokers, reason=cause, seconds_left=round(seconds_left))
+
+        await_broker(self._client_config, seconds=seconds, on_wait=tell, is_cancelled=is_cancelled)
 
     def check_topics(self) -> InputTopic:
         """Check the topics through the admin client, and that the producer may send what they take."""

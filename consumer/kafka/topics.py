@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # re-exported without saying so
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # re-exported without saying so
 
 from consumer.broker import InputTopic
-from consumer.errors import RetryError, TopicsError
+from consumer.errors import BrokerError, RetryError, TopicsError
 from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class TopicNames(NamedTuple):
     input: str
     output: str
     dead_letters: str
+
+    def variable(self, name: str) -> str:
+        """Return the environment variable that a topic's name comes from."""
+        return ("INPUT_TOPIC", "OUTPUT_TOPIC", "DEAD_LETTER_TOPIC")[self.index(name)]
 
 
 def admin_client(config: Mapping[str, Any]) -> AdminClient:
@@ -99,6 +103,13 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
     """
     admin = admin_client(config)
     described = _described(admin, names)
+    for name, operation in zip(names, (AclOperation.READ, AclOperation.WRITE, AclOperation.WRITE), strict=True):
+        allowed = described[name].authorized_operations
+        if allowed and operation not in allowed:  # else it would be found out later, some day at the first dead letter
+            raise BrokerError(
+                f"topic {name} ({names.variable(name)}): the broker's ACLs do not let this worker's user "
+                f"{operation.name.capitalize()}; grant it that (docs/operations.md has all that it needs)"
+            )
     partitions = len(described[names.input].partitions)
     for name in (names.output, names.dead_letters):
         found = len(described[name].partitions)
@@ -126,7 +137,9 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
 
 def _described(admin: AdminClient, names: TopicNames) -> dict[str, TopicDescription]:
     described: dict[str, TopicDescription] = {}
-    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_SECONDS)
+    futures = admin.describe_topics(
+        TopicCollection(list(names)), request_timeout=_SECONDS, include_authorized_operations=True
+    )
     for name, future in futures.items():
         try:
             described[name] = future.result(_SECONDS)
@@ -136,7 +149,8 @@ def _described(admin: AdminClient, names: TopicNames) -> dict[str, TopicDescript
                 raise of_call(error, f"describe topic {name}") from exception
             if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicsError(
-                    f"topic {name} does not exist; create it with `smart-inventory topics create`"
+                    f"topic {name} ({names.variable(name)}) does not exist; create it with `smart-inventory topics "
+                    "create`, or mend the name"
                 ) from exception
             raise _unreachable(error) from exception
         except TimeoutError as exception:
