@@ -101,8 +101,8 @@ class OutputReader:
 
     def committed(self) -> dict[int, int]:
         """Return the group's committed offsets now."""
-        asked = [TopicPartition(self._stage.input, number) for number in range(self._stage.partitions)]
-        return {answer.partition: max(0, answer.offset) for answer in self._offsets.committed(asked, timeout=30)}
+        answers = self._stage.committed_through(self._offsets)
+        return {partition: max(0, answer.offset) for partition, answer in answers.items()}
 
     def has_new(self, since: dict[int, int]) -> bool:
         """Tell whether a prediction for a record at or above one of these offsets has arrived."""
