@@ -226,7 +226,7 @@ class Worker:
             self._metrics.count("phase_seconds", self._clock() - processing, "process")
         if not self._assignment.is_settled:
             self._restore()
-        self._checkpointing.turn()
+        self._checkpointing.turn(self._connection)
         if self._is_commit_due():
             self._commit()
         if self._clock() >= self._gauges_at:
