@@ -13,6 +13,8 @@ from consumer import __version__, settings
 from consumer.commands import checkpoints
 from consumer.commands.check_model import check_model
 from consumer.commands.dead_letters import dead_letters_app
+from consumer.commands.demo import EXAMPLE as DEMO_EXAMPLE
+from consumer.commands.demo import demo
 from consumer.commands.import_stock import EXAMPLE, import_stock
 from consumer.commands.terminal import one_sentence, output, settings_with_broker
 from consumer.errors import SettingsError, StopError
@@ -37,6 +39,7 @@ app.command("check-model", epilog="Example: smart-inventory check-model my_model
 topics_app: Final = typer.Typer(help="The worker's topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(dead_letters_app, name="dead-letters")
+app.command("demo", epilog=DEMO_EXAMPLE)(demo)
 app.command("import-stock", epilog=EXAMPLE)(import_stock)
 app.add_typer(checkpoints.app, name="checkpoints")
 

@@ -32,9 +32,7 @@ def is_embedded(cluster: ClusterMetadata) -> bool:
     return _CLUSTER_ID(cluster.cluster_id or "") is not None and cluster.controller_id not in cluster.brokers
 
 
-def embedded_topic(
-    cluster: ClusterMetadata, names: TopicNames, *, is_transactional: bool
-) -> InputTopic:
+def embedded_topic(cluster: ClusterMetadata, names: TopicNames, *, is_transactional: bool) -> InputTopic:
     """Check what an embedded broker can answer, and return what the worker must know of the input.
 
     In place of the topic's id stands the cluster's: another embedded cluster is another log, and within one no topic
