@@ -10,7 +10,7 @@ import typer
 
 from consumer import settings
 from consumer.commands.terminal import one_sentence, output
-from consumer.errors import ExitCode
+from consumer.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
     from consumer.demo.display import Display
@@ -39,7 +39,10 @@ def demo(  # noqa: PLR0913 -- one option each
     with one_sentence():
         loaded = settings.load()
         from consumer.demo.session import Plan, run_demo  # noqa: PLC0415 -- only where it is needed
+        from consumer.demo.shop import SOURCES  # noqa: PLC0415
 
+        if source not in SOURCES:
+            raise SettingsError(f"--source {source!r}: expected {' or '.join(SOURCES)}")
         summary = run_demo(Plan(source, seconds, rate, seed, model), loaded, os.environ, _display(as_json=as_json))
         if not summary.is_good:
             raise typer.Exit(ExitCode.UNEXPECTED)

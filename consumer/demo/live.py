@@ -119,7 +119,7 @@ def _items(moment: Moment, rows: int, *, is_wide: bool) -> Table:
     for name in ("store", "sku"):
         table.add_column(name, no_wrap=True)
     for name in ("before", "predicted", "told", "discrepancy", "drift"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=7)
     if is_wide:
         table.add_column("events", justify="right", no_wrap=True)
         table.add_column("last event", no_wrap=True)

@@ -56,7 +56,7 @@ class Place:
         """Say where this is and what may be relied on there, in one sentence."""
         if self.is_embedded:
             return "embedded broker: for trying out; recovery is shown by `make demo-recovery`"
-        return f"your broker at {self.address}: {self.guarantee}, topics {self.topics.input} and two more"
+        return f"{self.guarantee}, on your broker at {self.address}"
 
     def worker_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a worker there: no setting of the user's but how to reach the user's broker."""
@@ -89,7 +89,7 @@ def open_place(settings: Settings, environment: Mapping[str, str]) -> Place:
         return _embedded()
     name = f"inventory.demo-{secrets.token_hex(4)}"
     topics = TopicNames(f"{name}.transactions", f"{name}.stock-predictions", f"{name}.transactions.dead-letters")
-    config = client_properties(settings, environment, logs.quiet())
+    config = {"log_level": "0", **client_properties(settings, environment, logs.quiet())}  # errors come as errors
     create_topics(config, topics, partitions=PARTITIONS, replication_factor=-1, retention_ms=-1)
     return Place(config, topics, name, Guarantee.EXACTLY_ONCE, is_embedded=False)
 

@@ -20,8 +20,7 @@ from consumer.demo.place import open_place
 from consumer.demo.readings import scrape
 from consumer.demo.shop import Sending, shop_events
 from consumer.demo.verdict import judge
-from consumer.demo.worker_process import WorkerDiedError, WorkerProcess
-from consumer.errors import StopError
+from consumer.demo.worker_process import WorkerError, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,23 +67,28 @@ def run_demo(plan: Plan, settings: Settings, environment: Mapping[str, str], dis
 
     Raises:
         KeyboardInterrupt: a second signal came.
-        StopError: there is no broker, no data, or the worker ended by itself.
+        StopError: there is no broker, no data, or the worker ended by itself; then the end of its log is written to
+            standard error.
     """
     directory = Path(tempfile.mkdtemp(prefix="smart-inventory-demo-"))
-    with ExitStack() as closing, _signals() as is_asked:
-        closing.callback(display.close)
-        place = open_place(settings, environment)
-        worker = WorkerProcess(place.worker_environment(environment), plan.model, directory)
-        closing.callback(worker.kill)
-        try:
+    is_kept = False
+    try:
+        with ExitStack() as closing, _signals() as is_asked:
+            closing.callback(display.close)
+            display.waiting(f"connecting to {settings.kafka_bootstrap_servers or 'a broker of its own'}", 0.0)
+            place = open_place(settings, environment)
+            worker = WorkerProcess(place.worker_environment(environment), plan.model, directory)
+            closing.callback(worker.kill)
             summary = _Demo(plan, place, worker, display, environment, is_asked).run(closing)
-        except WorkerDiedError:
-            display.close()
-            sys.stderr.writelines(f"  {line}\n" for line in worker.last_lines())
-            raise
-    if summary.is_good:
-        shutil.rmtree(directory, ignore_errors=True)
-    display.summed_up(summary, None if summary.is_good else worker.log)
+        is_kept = not summary.is_good
+        display.summed_up(summary, worker.log if is_kept else None)
+    except WorkerError as error:
+        is_kept = True
+        sys.stderr.writelines(f"  {line}\n" for line in error.lines)
+        raise
+    finally:
+        if not is_kept:
+            shutil.rmtree(directory, ignore_errors=True)
     return summary
 
 
@@ -145,13 +149,16 @@ class _Demo:
                 today=datetime.now(UTC).date(),
             )
             while not (self._worker.is_ready() and loading.done()):
+                if loading.done():
+                    loading.result()  # what went wrong there need not wait for the worker
                 if self._is_asked():
                     raise KeyboardInterrupt
                 waited = time.monotonic() - started
                 if waited > _READY_SECONDS:
-                    raise StopError(
-                        f"the worker was not ready within {_READY_SECONDS:.0f} s; its log, {self._worker.log}, says "
-                        "what it waits for"
+                    raise WorkerError(
+                        f"the worker was not ready within {_READY_SECONDS:.0f} s; its log, {self._worker.log}, ends as "
+                        "above",
+                        lines=self._worker.last_lines(),
                     )
                 self._display.waiting("starting the worker, which imports River: a few seconds", waited)
                 time.sleep(_TURN_SECONDS)
@@ -173,6 +180,7 @@ class _Demo:
             now = time.monotonic()
             if now - self._scraped_at >= _SCRAPE_SECONDS:
                 self._scrape(url)
+            board.sent = sending.by_kind
             sending.heard(board.answered)
             if board.answered != heard or not is_done:
                 heard, heard_at = board.answered, now

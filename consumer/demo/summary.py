@@ -1,4 +1,4 @@
-"""The summary in words, at most 80 columns wide: what was seen, the verdict, and what to try next."""
+"""The summary in words: what was seen, the verdict, and what to try next; 80 columns wide, but for long names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from consumer.demo.board import Accuracy
     from consumer.demo.place import Place
-    from consumer.demo.verdict import Accuracy, Summary
+    from consumer.demo.verdict import Summary
 
 WIDTH: Final = 80
 _TRIES: Final = 3
@@ -75,7 +76,7 @@ def next_commands(place: Place, source: str, environment: Mapping[str, str]) -> 
     tool = ".venv/bin/smart-inventory" if has_make else "smart-inventory"
     demo = "make demo" if has_make else f"{tool} demo"
     data = "make demo DEMO_DATA=" if has_make else f"{tool} demo --source "
-    other = ("completejourney", "a real retail year") if source == "synthetic" else ("synthetic", "a shop")
+    other = ("completejourney", "a real year") if source == "synthetic" else ("synthetic", "a made-up shop")
     tries = [(data + other[0], other[1])]
     if has_make:
         tries.append(("make demo-recovery", "kill -9, and nothing lost"))

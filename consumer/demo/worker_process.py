@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from consumer.errors import ExitCode, StopError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 CHECKPOINT_SECONDS: Final = 5
@@ -24,12 +24,19 @@ _STOP_SECONDS: Final = 30.0
 _TAIL_LINES: Final = 5
 
 
-class WorkerDiedError(StopError):
-    """The demo's worker ended by itself; the message repeats its reason and names its log."""
+class WorkerError(StopError):
+    """The demo's worker ended by itself, or is not ready in time; its log tells more.
 
-    def __init__(self, message: str, code: int) -> None:
+    Args:
+        message: one sentence, which names the log.
+        code: what the demo is to end with.
+        lines: the end of the log, where the sentence does not say why.
+    """
+
+    def __init__(self, message: str, code: int = ExitCode.UNEXPECTED, lines: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.exit_code = ExitCode(code) if code in set(ExitCode) and code else ExitCode.UNEXPECTED
+        self.lines = lines
 
 
 class WorkerProcess:
@@ -73,14 +80,15 @@ class WorkerProcess:
     def metrics_url(self) -> str | None:
         """Where its metrics are; None until it has said so in its log."""
         if self._port is None:
-            self._port = next((each["port"] for each in self._entries() if each.get("event") == "serving"), None)
+            ports = [each["port"] for each in self._entries() if each.get("event") == "serving"]
+            self._port = ports[-1] if ports else None
         return None if self._port is None else f"http://127.0.0.1:{self._port}/metrics"
 
     def is_ready(self) -> bool:
         """Tell whether it has joined the group and every partition is live.
 
         Raises:
-            WorkerDiedError: it has ended.
+            WorkerError: it has ended.
         """
         self.check()
         url = self.metrics_url
@@ -96,12 +104,18 @@ class WorkerProcess:
         """See that it lives.
 
         Raises:
-            WorkerDiedError: it does not.
+            WorkerError: it does not.
         """
         code = self._process.poll()
         if code is None:
             return
-        raise WorkerDiedError(f"the worker ended with {_ending(code)}: {self._reason()}; its log is {self.log}", code)
+        reasons = [each["reason"] for each in self._entries() if each.get("event") == "stopped_by_error"]
+        ending = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        if reasons:
+            raise WorkerError(f"the worker ended with {ending}: {reasons[-1]}; its log is {self.log}", code)
+        raise WorkerError(
+            f"the worker ended with {ending}; its log, {self.log}, ends as above", code, self.last_lines()
+        )
 
     def stop(self) -> int:
         """Ask it to finish, wait for that, and return its exit code."""
@@ -121,12 +135,7 @@ class WorkerProcess:
         """Return the end of its log."""
         return self._lines()[-_TAIL_LINES:]
 
-    def _reason(self) -> str:
-        """Return the sentence that it stopped with, or else its last line, such as a traceback's."""
-        reasons = [each["reason"] for each in self._entries() if each.get("event") == "stopped_by_error"]
-        return str((reasons or self._lines() or ["it left no word"])[-1])
-
-    def _entries(self) -> list[dict[str, object]]:
+    def _entries(self) -> list[dict[str, Any]]:
         entries = []
         for line in self._lines():
             try:
@@ -139,7 +148,3 @@ class WorkerProcess:
 
     def _lines(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()
-
-
-def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

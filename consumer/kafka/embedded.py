@@ -29,7 +29,7 @@ def is_embedded(cluster: ClusterMetadata) -> bool:
 
     Both, so that no real one is taken for it: not one whose controller is being elected, nor one with such an id.
     """
-    return _CLUSTER_ID(cluster.cluster_id or "") is not None and cluster.controller_id not in cluster.brokers
+    return _CLUSTER_ID(str(cluster.cluster_id)) is not None and cluster.controller_id not in cluster.brokers
 
 
 def embedded_topic(cluster: ClusterMetadata, names: TopicNames, *, is_transactional: bool) -> InputTopic:
