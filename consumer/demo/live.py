@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -87,9 +88,7 @@ class LiveDisplay:
 def picture(stage: Stage, moment: Moment, width: int, height: int) -> RenderableType:
     """Return one frame for a terminal of so many columns and lines."""
     is_wide = width >= WIDE_COLUMNS
-    least, most = _ROWS
-    rows = min(most, max(least, height - (_OTHER_LINES_WHEN_WIDE if is_wide else _OTHER_LINES)))
-    items = _items(moment, rows, is_wide=is_wide)
+    items = _items(moment, item_rows(width, height), is_wide=is_wide)
     caption = Text(f" {_CAPTION}", "dim")
     if not is_wide:
         return Group(_title(stage, moment), items, caption, Text(), _figures_below(moment), _address(stage))
@@ -98,6 +97,13 @@ def picture(stage: Stage, moment: Moment, width: int, height: int) -> Renderable
     beside.add_column(width=_FIGURES_WIDTH)
     beside.add_row(items, _figures_beside(moment))
     return Group(_title(stage, moment), beside, caption, _address(stage))
+
+
+def item_rows(width: int, height: int) -> int:
+    """Return how many items a frame for such a terminal shows."""
+    least, most = _ROWS
+    others = _OTHER_LINES_WHEN_WIDE if width >= WIDE_COLUMNS else _OTHER_LINES
+    return min(most, max(least, height - others))
 
 
 def _title(stage: Stage, moment: Moment) -> RenderableType:
@@ -156,7 +162,7 @@ def _figures_below(moment: Moment) -> RenderableType:
     refused = Text(f"refused {board.dead_letters.total():,}", no_wrap=False)
     for reason, number in board.dead_letters.most_common():
         refused.append(f"  {reason} ").append(f"{number:,}", "bold")
-    return Group(grid, refused)
+    return Padding(Group(grid, refused), (0, 0, 0, 1))
 
 
 def _figures_beside(moment: Moment) -> RenderableType:
@@ -183,7 +189,7 @@ def _figures_beside(moment: Moment) -> RenderableType:
 
 def _address(stage: Stage) -> Text:
     place = "embedded broker" if stage.place.is_embedded else stage.place.address
-    return Text(f"{place}, {stage.place.guarantee}; worker {stage.pid}; {stage.metrics_url}", "dim")
+    return Text(f" {place}, {stage.place.guarantee}; worker {stage.pid}; {stage.metrics_url}", "dim")
 
 
 def _lag(moment: Moment) -> str:

@@ -45,9 +45,7 @@ class PlainDisplay:
         self._due = LINE_SECONDS
         self._write(stage.place.describe())
         self._write(f"worker {stage.pid} is ready, {stage.place.guarantee}; metrics at {stage.metrics_url}")
-        self._write(
-            f"the shop ({stage.source}) is open for {stage.seconds:g} s, its topic is {stage.place.topics.input}"
-        )
+        self._write(f"the shop is open for {stage.seconds:g} s and sends to {stage.place.topics.input}")
 
     def tick(self, moment: Moment) -> None:
         """Write how it stands, every few seconds."""

@@ -24,7 +24,10 @@ MISSED_SHARE: Final = 0.01
 """Of the synthetic shop's sales, how many leave the shelf without a scan."""
 
 FAULT_SHARE: Final = 0.01
-"""Of the good events: how many bad ones and repeats are added, and how many sales come late."""
+"""How many bad events and how many repeats are added, per good one."""
+
+LATE_SHARE: Final = 0.002
+"""Of the sales, how many come after a later one of their item. Until then the books lack them, as if unscanned."""
 
 MOST_UNANSWERED: Final = 5_000
 """How far the shop may be ahead of the worker: an embedded broker keeps 5 MiB of a partition, and drops the oldest."""
@@ -38,7 +41,7 @@ _LEAST_WEEKS: Final = 4
 
 
 def shop_events(source: str, *, events: int, seed: int, today: date) -> Iterator[ShopEvent]:
-    """Return about so many events of a shop, keyed by item, late, repeated and bad ones among them; the same for the same arguments.
+    """Return about so many events, late, repeated and bad ones among them; the same for the same arguments.
 
     Args:
         source: one of `SOURCES`.
@@ -59,7 +62,7 @@ def shop_events(source: str, *, events: int, seed: int, today: date) -> Iterator
     else:
         year = completejourney_events(key_by="item")
         shop = islice((event for event in year if event.key.partition(b":")[0] in BUSY_STORES), good)
-    return with_faults(shop, invalid_share=FAULT_SHARE, repeat_share=FAULT_SHARE, late_share=FAULT_SHARE, seed=seed)
+    return with_faults(shop, invalid_share=FAULT_SHARE, repeat_share=FAULT_SHARE, late_share=LATE_SHARE, seed=seed)
 
 
 class Sending:

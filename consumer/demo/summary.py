@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from consumer.demo.shop import MISSED_SHARE
+from consumer.demo.shop import LATE_SHARE, MISSED_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +109,10 @@ def _drift(summary: Summary, source: str) -> Iterator[Line]:
         yield Line("  nowhere: every level that was told adds up")
         return
     if source == "synthetic":
-        yield Line(f"  {MISSED_SHARE:.0%} of the sales were not scanned, on purpose; the next told level shows it:")
+        yield Line(f"  {MISSED_SHARE:.0%} of the sales were never scanned and {LATE_SHARE:.1%} come late, on purpose;")
+    else:
+        yield Line(f"  {LATE_SHARE:.1%} of the sales come late, on purpose;")
+    yield Line("  the next level that is told shows what the books lack:")
     for line in summary.drifting:
         times = "once" if line.gaps == 1 else f"{line.gaps} times"
         yield Line(f"  {line.store_id} {line.sku:<12}{line.drift:>+8g} units, {times} in {line.events:,} events")
