@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from consumer.assigned import Assigned
     from consumer.assignment import Assignment, Superseded
     from consumer.broker import Connection
-    from consumer.checkpoint.writer import CheckpointWriter, Written
+    from consumer.checkpoint.writer import Writer, Written
     from consumer.metrics import Metrics
 
 _WAIT_SECONDS: Final = 0.2
@@ -43,7 +43,7 @@ class Checkpointing:
         self,
         *,
         assignment: Assignment,
-        writer: CheckpointWriter,
+        writer: Writer,
         interval: float,
         max_replay_records: int,
         clock: Callable[[], float],

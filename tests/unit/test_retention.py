@@ -67,7 +67,6 @@ def test_the_worker_stops_before_retention_takes_what_a_restart_needs(
     assert "raise the input topic's retention" in reason
 
     monkeypatch.undo()
-    monkeypatch.setattr("consumer.worker._REBUILD_PAUSE_SECONDS", (0.0,))
     shop.grow(100)
     assert shop.run() == truth(100)
     assert shop.restores() == {"checkpoint": 1}
