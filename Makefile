@@ -3,10 +3,12 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
+YEAR := $(VENV)/.completejourney
+DEMO_DATA ?= synthetic
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help test test-deep lint show clean
+.PHONY: help demo test test-deep lint show clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -20,9 +22,17 @@ $(RUNS): pyproject.toml constraints.txt
 	$(PIP) --editable .
 	@touch $@
 
+# The real retail year, with pandas.
+$(YEAR): $(RUNS)
+	$(PIP) --editable '.[completejourney]'
+	@touch $@
+
 $(READY): $(RUNS)
 	$(PIP) --editable '.[completejourney]' --group dev
 	@touch $@
+
+demo: $(RUNS) $(if $(filter completejourney,$(DEMO_DATA)),$(YEAR)) ## Watch it work for half a minute; DEMO_DATA=completejourney, KAFKA_BOOTSTRAP_SERVERS=your-broker:9092.
+	@$(BIN)/smart-inventory demo --source $(DEMO_DATA) $(ARGS)
 
 test: $(READY) ## Run all tests; those that need Kafka start one (Docker, or Java 17 with Maven), or skip with the reason.
 	$(BIN)/python -m pytest -m 'not deep' $(ARGS)
