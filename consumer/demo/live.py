@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from consumer.demo.display import Moment, Stage
     from consumer.demo.verdict import Summary
 
-WIDE_COLUMNS: Final = 120
+WIDE_COLUMNS: Final = 150
 """From here on the figures stand beside the items, not below them."""
 
 _REFRESH_SECONDS: Final = 0.25
-_FIGURES_WIDTH: Final = 44
-_OTHER_LINES: Final = 15
+_FIGURES_WIDTH: Final = 38
+_OTHER_LINES: Final = 16
 """Lines of a narrow picture that are no items, and the one that the cursor needs."""
 
 _OTHER_LINES_WHEN_WIDE: Final = 8
