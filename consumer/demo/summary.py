@@ -33,15 +33,12 @@ def summary_lines(
     closed = ", closed by hand" if summary.interrupted else ""
     yield Line(f"Sent in {summary.seconds:.0f} s{closed}: {sent.total:,} events", "heading")
     yield Line(f"  {sent.good:,} good, {sent.late:,} good but late, {sent.repeated:,} repeated, {sent.bad:,} bad")
-    yield Line("What came of them", "heading")
-    yield Line(f"  {summary.predictions:,} predictions, {summary.late:,} of them for late events")
-    yield Line(f"  {summary.repeats:,} repeats skipped")
-    yield from wrapped(f"  {sum(summary.dead_letters.values()):,} dead letters: ", reasons(summary.dead_letters))
-    yield Line("Was it right?", "heading")
+    yield Line("Was it answered as it should be?", "heading")
     for check in summary.checks:
         verdict = "ok" if check.holds else "FAILED"
         expected = "" if check.holds else f", expected {check.expected:,}"
         yield Line(f"  {verdict:<7}{check.claim:<38}{check.found:>10,}{expected}", "good" if check.holds else "bad")
+    yield from wrapped("  dead letters: ", reasons(summary.dead_letters))
     if log is not None:
         yield Line(f"  The worker's log was kept: {log}", "bad")
     yield from _accuracy(summary.accuracy)
@@ -97,22 +94,16 @@ def _accuracy(accuracy: Accuracy) -> Iterator[Line]:
     if not accuracy.compared:
         return
     share = accuracy.exact / accuracy.compared
-    mean = accuracy.error_sum / accuracy.compared
-    yield Line("How close were the predictions?", "heading")
-    yield Line(f"  {accuracy.compared:,} could be held against the level that the till told afterwards:")
-    yield Line(f"  {share:.1%} right to the unit, off by {mean:.3g} units in the mean")
+    others = f"; the others off by {accuracy.median_error:.3g} in the median" if accuracy.median_error else ""
+    yield Line("How close were the predictions to the level that the till told afterwards?", "heading")
+    yield Line(f"  {share:.1%} of {accuracy.compared:,} right to the unit{others}")
 
 
 def _drift(summary: Summary, source: str) -> Iterator[Line]:
-    yield Line("Where do the books drift?", "heading")
+    missed = f"{MISSED_SHARE:.0%} never scanned, " if source == "synthetic" else ""
+    yield Line(f"Where do the books drift? Of the sales {missed}{LATE_SHARE:.1%} late, on purpose", "heading")
     if not summary.drifting:
         yield Line("  nowhere: every level that was told adds up")
-        return
-    if source == "synthetic":
-        yield Line(f"  {MISSED_SHARE:.0%} of the sales were never scanned and {LATE_SHARE:.1%} come late, on purpose;")
-    else:
-        yield Line(f"  {LATE_SHARE:.1%} of the sales come late, on purpose;")
-    yield Line("  the next level that is told shows what the books lack:")
     for line in summary.drifting:
         times = "once" if line.gaps == 1 else f"{line.gaps} times"
         yield Line(f"  {line.store_id} {line.sku:<12}{line.drift:>+8g} units, {times} in {line.events:,} events")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from consumer.demo.board import Accuracy, Board, ItemLine
 
-DRIFTING_ITEMS: Final = 5
+DRIFTING_ITEMS: Final = 3
 """How many of the items whose books drift most are named."""
 
 
@@ -125,7 +125,7 @@ def judge(board: Board, *, worker_exit_code: int, seconds: float, interrupted: b
         dead_letters=dict(board.dead_letters.most_common()),
         repeats=board.readings.repeats,
         late=board.late,
-        accuracy=board.accuracy,
+        accuracy=board.accuracy(),
         drifting=[line for line in board.drifting(DRIFTING_ITEMS) if line.drift],
         seconds=seconds,
         interrupted=interrupted,

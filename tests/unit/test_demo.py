@@ -124,7 +124,7 @@ def test_the_terminal_is_left_as_it_was() -> None:
     display.close()
     shown = out.getvalue()
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
-    assert "Was it right?" in shown[shown.rindex("/metrics") :]
+    assert "as it should be?" in shown[shown.rindex("/metrics") :]
 
 
 # In a pipe

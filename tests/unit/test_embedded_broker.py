@@ -96,7 +96,7 @@ def test_an_output_with_fewer_partitions_is_refused_there_too() -> None:
         ("5L6g3nShT-eMCtK--X86sw", 1),
         ("5L6g3nShT-eMCtK--X86sw", -1),  # an election is under way
         ("mockCluster1f", 1),  # named so by somebody
-        ("mockCluster-of-ours", -1),
+        ("mockCluster1f-of-ours", -1),
         ("Not-a-mockCluster1f", -1),
         (None, -1),  # a broker too old to have an id
     ],
