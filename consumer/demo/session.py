@@ -108,7 +108,7 @@ class _Demo:
         self._environment, self._is_asked = environment, is_asked
         self._board = Board()
         self._scraped_at = 0.0
-        self._opened_at = 0.0
+        self._opened_at = self._closed_at = 0.0
 
     def run(self, closing: ExitStack) -> Summary:
         """Wait for the worker and the data, open the shop, hear every answer, stop the worker, and judge."""
@@ -129,12 +129,12 @@ class _Demo:
         self._opened_at = time.monotonic()
         sending.start()
         self._watch(sending, answers, url)
-        elapsed = time.monotonic() - self._opened_at
         self._scrape(url)
         self._show(time.monotonic(), is_last=True)
         code = self._worker.stop()
         answers.read(_LAST_LOOK_SECONDS)  # nothing more may come
-        return judge(self._board, worker_exit_code=code, seconds=elapsed, interrupted=self._is_asked())
+        seconds = self._closed_at - self._opened_at
+        return judge(self._board, worker_exit_code=code, seconds=seconds, interrupted=self._is_asked())
 
     def _wait(self) -> tuple[Iterator[ShopEvent], str]:
         """Load the shop while the worker starts; show that time passes."""
@@ -171,6 +171,8 @@ class _Demo:
         while True:
             is_done = sending.is_done()
             board.sent = sending.by_kind  # after that question, so that nothing sent is missing from the last count
+            if not is_done:
+                self._closed_at = time.monotonic()
             if is_done and board.answered >= board.sent_total:
                 return
             self._worker.check()
