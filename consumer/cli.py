@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from consumer import __version__, logs
-from consumer.commands import check_model, checkpoints, config, dead_letters, import_stock, run, simulate, topics
+from consumer.commands import check_model, checkpoints, config, dead_letters, demo, import_stock, run, simulate, topics
 from consumer.commands.layout import Command, Root
 
 _WORK: Final = "At work"
@@ -31,6 +31,13 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+app.command(
+    "demo",
+    cls=Command,
+    epilog=demo.EXAMPLES,
+    rich_help_panel=_TRY,
+    short_help="See it work: a shop, a broker, a worker.",
+)(demo.demo)
 app.command("config", cls=Command, epilog=config.EXAMPLES, rich_help_panel=_TRY, short_help="Settings in force.")(
     config.config
 )

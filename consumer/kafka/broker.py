@@ -9,9 +9,16 @@ from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
 from consumer.kafka.connection import KafkaConnection
+from consumer.kafka.embedded import UNCHECKED, embedded_topic, is_embedded
 from consumer.kafka.errors import error_of, of_configuration
 from consumer.kafka.reach import await_broker
-from consumer.kafka.topics import INPUT_MESSAGE_BYTES, OUTPUT_HEADROOM_BYTES, TopicNames, check_topics
+from consumer.kafka.topics import (
+    INPUT_MESSAGE_BYTES,
+    OUTPUT_HEADROOM_BYTES,
+    TopicNames,
+    check_topics,
+    cluster_of,
+)
 from consumer.settings import redacted
 
 if TYPE_CHECKING:
@@ -111,6 +118,8 @@ class KafkaBroker:
         self._is_transactional = is_transactional
         self._log = log
         self._largest_output = INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES  # until the topics are checked
+        self._is_real = False  # until the broker has answered
+        self._has_warned = False
 
     def connect(self, listener: RebalanceListener) -> KafkaConnection:
         """Build both clients and begin to join the group."""
@@ -141,13 +150,32 @@ class KafkaBroker:
 
     def check_topics(self) -> InputTopic:
         """Check the topics through the admin client, and that the producer may send what they take."""
-        topic = check_topics(self._client_config, self._names)
+        topic = self._embedded_topic() or check_topics(self._client_config, self._names)
         self._largest_output = topic.max_message_bytes + OUTPUT_HEADROOM_BYTES
         own = self._client_config.get("message.max.bytes")
         if own is not None and int(own) < self._largest_output:
             raise SettingsError(
                 f"KAFKA_MESSAGE_MAX_BYTES={own}: expected at least {self._largest_output}, 64 KiB more than "
                 f"{self._names.input} takes; raise it, or unset it"
+            )
+        return topic
+
+    def _embedded_topic(self) -> InputTopic | None:
+        """Return what can be known of the input where the broker is librdkafka's embedded one; None of a real one."""
+        if self._is_real:
+            return None
+        cluster = cluster_of(self._client_config)
+        self._is_real = not is_embedded(cluster)
+        if self._is_real:
+            return None
+        topic = embedded_topic(cluster, self._names, is_transactional=self._is_transactional)
+        if not self._has_warned:
+            self._has_warned = True
+            self._log.warning(
+                "embedded_broker",
+                unchecked=list(UNCHECKED),
+                reason="librdkafka's embedded broker is for trying out: it does not answer these checks, and nothing "
+                "outlives the process that hosts it",
             )
         return topic
 
