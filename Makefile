@@ -6,7 +6,7 @@ RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help test test-deep lint show clean
+.PHONY: help test test-deep lint show demo-recovery clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -37,6 +37,9 @@ lint: $(READY) ## Check style and types.
 
 show: $(READY) ## List the demonstrations; NAME=x runs one against its bounds and writes benchmarks/results/x.json.
 	@$(BIN)/python -m benchmarks.show $(NAME)
+
+demo-recovery: $(READY) ## Kill the worker 20 times and count what a reader sees lost, doubled or differing (Docker, or Java 17 with Maven).
+	@$(BIN)/python -m benchmarks.recovery_demo $(ARGS)
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

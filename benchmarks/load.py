@@ -94,7 +94,7 @@ class CommittedOffsets:
     """Asks for a group's committed offsets, also while a killed worker's transaction is pending on the next ones."""
 
     def __init__(self, stage: Stage) -> None:
-        self._partitions = [TopicPartition(stage.input, number) for number in range(stage.partitions)]
+        self._stage = stage
         self._consumer = Consumer(
             {
                 "bootstrap.servers": stage.bootstrap_servers,
@@ -105,9 +105,8 @@ class CommittedOffsets:
 
     def now(self) -> dict[int, int]:
         """Return them by partition, 0 where there is none."""
-        return {
-            answer.partition: max(0, answer.offset) for answer in self._consumer.committed(self._partitions, timeout=30)
-        }
+        answers = self._stage.committed_by(self._consumer)
+        return {partition: max(0, answer.offset) for partition, answer in answers.items()}
 
     def close(self) -> None:
         """Leave the broker."""

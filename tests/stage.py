@@ -200,10 +200,14 @@ class Stage:
         """Return the group's committed offsets with their metadata."""
         reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.group})
         try:
-            answers = wait_until(lambda: self._ask(reader), 30, "the group's coordinator to answer")
-            return {answer.partition: answer for answer in answers}
+            return self.committed_by(reader)
         finally:
             reader.close()
+
+    def committed_by(self, reader: Consumer) -> dict[int, TopicPartition]:
+        """Ask for the same through a consumer of the group."""
+        answers = wait_until(lambda: self._ask(reader), 30, "the group's coordinator to answer")
+        return {answer.partition: answer for answer in answers}
 
     def _ask(self, reader: Consumer) -> list[TopicPartition]:
         """Ask for the committed offsets; nothing while a broker that has just started looks for its coordinator."""

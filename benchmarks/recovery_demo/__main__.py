@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return ExitCode.BROKER
-    print(f"starting {choice.kind} broker: {choice.reason.partition('; ')[0]}", file=sys.stderr)
+    print(f"broker: {choice.kind}, {choice.reason.partition('; ')[0]}", file=sys.stderr)
     try:
         with (
             choice.start(heap_megabytes=768) as broker,

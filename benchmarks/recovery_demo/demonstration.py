@@ -6,6 +6,8 @@ import contextlib
 import random
 from typing import TYPE_CHECKING, Final
 
+from confluent_kafka.admin import AdminClient
+
 from benchmarks.load import CommittedOffsets, Feeder
 from benchmarks.recovery_demo.director import Director
 from benchmarks.recovery_demo.plan import plan
@@ -40,7 +42,7 @@ def demonstrate(  # noqa: PLR0913 -- what can be chosen, and what tests break
     root: Path | None = None,
     settings: Mapping[str, str] = SETTINGS,
 ) -> Summary:
-    """Kill the worker so many times and return how it ended; whatever it started is gone by then, topics excepted.
+    """Kill the worker so many times and return how it ended; the processes that it started are gone by then.
 
     Args:
         broker: where topics are made.
@@ -55,6 +57,8 @@ def demonstrate(  # noqa: PLR0913 -- what can be chosen, and what tests break
     rng = random.Random(seed)
     stage = Stage(broker.bootstrap_servers, directory, partitions=PARTITIONS, prefix="recovery", root=root)
     with contextlib.ExitStack() as stack:
+        if not broker.controllable:  # the user's own: it outlives this
+            stack.callback(_delete_topics, stage)
         offsets = CommittedOffsets(stage)
         stack.callback(offsets.close)
         watcher = stack.enter_context(Watcher(stage, LINEAR))
@@ -76,3 +80,9 @@ def demonstrate(  # noqa: PLR0913 -- what can be chosen, and what tests break
     summary = Summary(teller.tally, teller.snapshot(), seed)
     view.close(summary)
     return summary
+
+
+def _delete_topics(stage: Stage) -> None:
+    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
+    for deleted in admin.delete_topics([stage.input, stage.output, stage.dead_letters]).values():
+        deleted.result(timeout=30)

@@ -127,12 +127,11 @@ class Director:
             process = life.worker.process
             process.send_signal(signal.SIGTERM)
             self._until(life, lambda: process.poll() is not None, "the worker to end after SIGTERM")
-            self._tally.exit_code = process.returncode
             self._end(life)
-            self._teller.say("stopped", f"the worker was asked to stop, and ended with {process.returncode}")
         all_ends = self._watcher.ends()
         self._until(life, lambda: self._watcher.has_reached(all_ends), "the reader to reach the ends of the topics")
         self._watcher.finish()
+        self._teller.say_stopped(process.returncode)
 
     def _begin(self) -> Life:
         since = self._offsets.now()

@@ -58,6 +58,7 @@ class LiveView:
         """Leave the last picture standing, and write the summary below."""
         self._live.update(self.picture(summary.snapshot), refresh=True)
         self._live.stop()
+        self._console.print()
         self._console.print(ending(summary))
 
     def picture(self, snapshot: Snapshot) -> RenderableType:
@@ -70,16 +71,16 @@ class LiveView:
         left = Panel(
             parts, title="what a read_committed reader sees", border_style=_border(snapshot), width=_LEFT_WIDTH
         )
-        side_by_side = Table.grid(padding=(0, 1))
+        side_by_side = Table.grid(padding=(0, 1), expand=True)
         side_by_side.add_column(width=_LEFT_WIDTH)
-        side_by_side.add_column()
+        side_by_side.add_column(ratio=1)
         side_by_side.add_row(left, self._latest(max(3, min(20, self._console.height - 4))))
         return side_by_side
 
     def _latest(self, rows: int) -> RenderableType:
-        table = Table.grid(padding=(0, 1))
-        table.add_column(justify="right", style="dim", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(justify="right", style="dim", no_wrap=True, min_width=7)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for moment in list(self._moments)[-rows:]:
             table.add_row(f"{moment.seconds:.1f} s", Text(moment.text, style=_STYLES[moment.tone]))
         return table

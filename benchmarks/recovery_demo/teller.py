@@ -61,11 +61,11 @@ class Teller:
     def follow(self, life: Life) -> None:
         """Tell what a worker's log has new."""
         was_restored, was_live = life.is_restored, life.is_live
-        for line in life.follow():
+        for line in life.follow():  # with "logger" it is librdkafka's, which has much to say of what passes
             event = line.get("event")
             if event == "checkpoint_written":
                 self._note_checkpoint(line["partition"], line["offset"])
-            elif line.get("level") in {"error", "warning"} and event not in _TOLD_OTHERWISE:
+            elif line.get("level") in {"error", "warning"} and event not in _TOLD_OTHERWISE and "logger" not in line:
                 text = f"worker {life.number} says {event}: {line.get('reason', '')}"
                 self.say("worker_log", text.removesuffix(": "), line=line)
         if life.is_restored and not was_restored and life.replays:
@@ -84,6 +84,12 @@ class Teller:
             text = ", ".join(f"{number}: {offset:,}" for number, offset in offsets.items())
             self.say("checkpoints", f"checkpoints, of partition {text}", offsets=offsets)
 
+    def say_stopped(self, code: int) -> None:
+        """Tell that the last worker, asked to stop, has ended."""
+        self.tally.exit_code = code
+        self._state = f"the last worker ended with {code}"
+        self.say("stopped", f"the worker was asked to stop, and ended with {code}", exit_code=code)
+
     def update(self) -> None:
         """Tell the first things that were found wrong, and how it stands."""
         for text in self._comparison.findings[self._findings_told :]:
@@ -98,7 +104,7 @@ class Teller:
         """Return how it stands."""
         seconds = time.monotonic() - self._began
         comparison, kills = self._comparison, self.tally.kills.total()
-        done = share_done(self._aims, kills)
+        done = 1.0 if self.tally.exit_code is not None else share_done(self._aims, kills)
         return Snapshot(
             seconds=seconds,
             seconds_left=seconds / done - seconds if kills else None,
