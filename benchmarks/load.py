@@ -105,7 +105,7 @@ class CommittedOffsets:
 
     def now(self) -> dict[int, int]:
         """Return them by partition, 0 where there is none."""
-        answers = self._stage.committed_by(self._consumer)
+        answers = self._stage.committed_through(self._consumer)
         return {partition: max(0, answer.offset) for partition, answer in answers.items()}
 
     def close(self) -> None:

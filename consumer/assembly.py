@@ -17,6 +17,7 @@ from consumer.learning.model import ModelScope
 from consumer.learning.size import OUTPUT_MARGIN_BYTES
 from consumer.model_choice import admitted_classes, model_kind
 from consumer.permissions import NONE_GIVEN, Permissions
+from consumer.surroundings import REAL, Surroundings
 from consumer.worker import Worker
 from schemas.transaction import Limits
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from consumer.broker import Broker, InputTopic
     from consumer.checkpoint.model_file import WarmStart
+    from consumer.checkpoint.store import CheckpointStore
     from consumer.health import Health
     from consumer.metrics import Metrics
     from consumer.settings import Settings
@@ -76,8 +78,14 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     stop_at_end: bool,
     skips: Sequence[SkipRange],
     permissions: Permissions = NONE_GIVEN,
+    store: CheckpointStore | None = None,
+    surroundings: Surroundings = REAL,
 ) -> Worker:
-    """Return a worker of these settings over this broker."""
+    """Return a worker of these settings over this broker.
+
+    Checkpoints go where `CHECKPOINT_URL` says, unless a store is given; other surroundings than the real ones are for
+    simulations.
+    """
     warm_start = warm_start_of(settings, is_required=permissions.require_warm_start)
     learning = learning_settings(settings, topic, warm_start)
     kind = model_kind(settings.model, None if warm_start is None else warm_start.new)
@@ -92,7 +100,7 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     )
     return Worker(
         broker=broker,
-        store=DirectoryStore(settings.checkpoint_directory()),
+        store=store or DirectoryStore(settings.checkpoint_directory()),
         identity=Identity(
             group=settings.consumer_group,
             topic=settings.input_topic,
@@ -113,4 +121,5 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
         stop_at_end=stop_at_end,
         skips=skips,
         permissions=permissions,
+        surroundings=surroundings,
     )

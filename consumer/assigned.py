@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from consumer.checkpoint.store import CheckpointName
     from consumer.goal import Goal
     from consumer.learning.task import PartitionTask
+    from consumer.retention import RetentionWatch
 
 FIRST_RETRY_SECONDS: Final = 0.25
 """How long the first try to read a committed offset may take, and the pause between two tries."""
@@ -55,6 +56,7 @@ class Assigned:
         confirmed: offsets of the checkpoints whose references were confirmed, the restored one first.
         durable: a checkpoint that is durable and waits for a commit to refer to it.
         is_snapshot_pending: a snapshot is on its way to the store.
+        retention: what is watched of the log while checkpoints fail; None while they do not.
         snapshot_at: when the last snapshot was taken, on the loop's clock.
         last_timestamp_ms: Kafka timestamp of the last record in the open transaction.
     """
@@ -74,6 +76,7 @@ class Assigned:
         self.confirmed: deque[int] = deque()
         self.durable: CheckpointName | None = None
         self.is_snapshot_pending = False
+        self.retention: RetentionWatch | None = None
         self.snapshot_at = now
         self.last_timestamp_ms: int | None = None
         self.retry_at = now
@@ -96,8 +99,12 @@ class Assigned:
     @property
     def replay_distance(self) -> int:
         """How many offsets a restart would replay if it came now."""
-        task = self.state
-        return task.next_offset - (self.confirmed[-1] if self.confirmed else task.first_offset)
+        return self.state.next_offset - self.restart_offset
+
+    @property
+    def restart_offset(self) -> int:
+        """Where a restart would begin to read if it came now."""
+        return self.confirmed[-1] if self.confirmed else self.state.first_offset
 
     def begin_fresh(self, task: PartitionTask) -> None:
         """Take an empty task; nothing is fetched before its start offset is committed."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from consumer.assigned import Phase
 from consumer.checkpoint.writer import Snapshot
 from consumer.errors import CheckpointsError
+from consumer.retention import ASK_SECONDS, RetentionWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from consumer.assigned import Assigned
     from consumer.assignment import Assignment, Superseded
-    from consumer.checkpoint.writer import CheckpointWriter, Written
+    from consumer.broker import Connection
+    from consumer.checkpoint.writer import Writer, Written
     from consumer.metrics import Metrics
 
 _WAIT_SECONDS: Final = 0.2
@@ -41,7 +43,7 @@ class Checkpointing:
         self,
         *,
         assignment: Assignment,
-        writer: CheckpointWriter,
+        writer: Writer,
         interval: float,
         max_replay_records: int,
         clock: Callable[[], float],
@@ -57,11 +59,13 @@ class Checkpointing:
         self._log = log
         self._last_error = "none was taken in time"
 
-    def turn(self) -> None:
+    def turn(self, connection: Connection) -> None:
         """Take in what was written, and take at most one snapshot that is due, so that no turn grows long.
 
         Raises:
-            CheckpointsError: a restart would have to replay more than `MAX_REPLAY_RECORDS`.
+            CheckpointsError: a restart would have to replay more than `MAX_REPLAY_RECORDS`, or soon more than the log
+                holds.
+            RetryError: the broker did not say where the log starts.
         """
         self._collect(0.0)
         now = self._clock()
@@ -71,6 +75,8 @@ class Checkpointing:
                 self._take(assigned)
                 return
         for assigned in self._assignment.in_phase(Phase.LIVE):
+            if assigned.retention is not None:
+                self._heed_retention(assigned, assigned.retention, connection)
             distance = assigned.replay_distance
             self._metrics.gauge("replay_distance_records", distance, assigned.partition)
             if distance > self._max_replay_records:
@@ -84,6 +90,25 @@ class Checkpointing:
             if now - assigned.snapshot_at >= interval and self._is_worthwhile(assigned):
                 self._take(assigned)
                 return
+
+    def _heed_retention(self, assigned: Assigned, watch: RetentionWatch, connection: Connection) -> None:
+        """Stop rather than let retention take what a restart would replay, while no checkpoint can be written."""
+        now = self._clock()
+        if now - watch.asked_at < ASK_SECONDS:
+            return
+        watch.asked_at = now
+        start, _ = connection.log_range(assigned.partition)
+        watch.note(start)
+        needed = assigned.restart_offset
+        if watch.is_next_step_too_far(needed):
+            raise CheckpointsError(
+                f"partition {assigned.partition}: a restart would replay from offset {needed}, and retention, which "
+                f"has reached offset {start}, would delete that next; the last checkpoint failed: {self._last_error}. "
+                "Make the checkpoint store writable, or raise the input topic's retention"
+            )
+        if watch.has_passed(needed) and not watch.is_too_late:
+            watch.is_too_late = True  # to stop now would lose the state: only a checkpoint can still save it
+            self._log.error("replay_impossible", partition=assigned.partition, needed=needed, log_start=start)
 
     def finish(self, seconds: float) -> bool:
         """Checkpoint every live partition where it stands; tell whether all were durable within `seconds`."""
@@ -135,6 +160,8 @@ class Checkpointing:
             owner.is_snapshot_pending = False
         if written.name is None:
             self._last_error = written.error
+            if owner is not None and owner.retention is None:
+                owner.retention = RetentionWatch()
             self._metrics.count("checkpoint_failures")
             self._log.error(
                 "checkpoint_failed", partition=snapshot.partition, offset=snapshot.offset, reason=written.error
@@ -145,6 +172,7 @@ class Checkpointing:
         # Nothing will ever refer to it where its partition was dropped meanwhile, or anchors elsewhere by now.
         if owner is not None and (owner.phase is Phase.LIVE or owner.state.next_offset == snapshot.offset):
             owner.durable = written.name
+            owner.retention = None
             self._metrics.gauge("checkpoint_bytes", written.size, snapshot.partition)
         self._log.info(
             "checkpoint_written",

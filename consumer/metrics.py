@@ -195,7 +195,7 @@ METRICS: Final = (
         "checkpoint_failures",
         "counter",
         "Checkpoints that could not be written.",
-        "Disk full or read-only; the worker stops before the replay distance passes MAX_REPLAY_RECORDS.",
+        "Disk full or read-only; the worker stops before a replay passes MAX_REPLAY_RECORDS or the log's retention.",
     ),
     Metric(
         "last_checkpoint_timestamp_seconds",

@@ -14,7 +14,7 @@ from consumer.assigned import Phase
 from consumer.assignment import Assignment
 from consumer.broker import Notice, OutOfRange, Position
 from consumer.checkpoint.reader import CheckpointReader
-from consumer.checkpoint.writer import CheckpointWriter
+from consumer.checkpoint.writer import Sealing
 from consumer.checkpointing import Checkpointing
 from consumer.end_of_input import EndOfInput
 from consumer.errors import (
@@ -34,10 +34,11 @@ from consumer.learning.task import Outcome, PartitionTask, Tally
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.recovery import Recovery
 from consumer.settings import GapPolicy
+from consumer.surroundings import REAL, Surroundings
 from consumer.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -80,7 +81,7 @@ class Worker:
         stop_at_end: leave once the group has committed up to where the input ended at the start.
         skips: ranges of records that the operator wants passed over.
         permissions: what the operator allows in recovery.
-        clock: monotonic, in seconds.
+        surroundings: its clock and its background.
     """
 
     def __init__(  # noqa: PLR0913 -- its collaborators, named
@@ -100,8 +101,9 @@ class Worker:
         stop_at_end: bool = False,
         skips: Sequence[SkipRange] = (),
         permissions: Permissions = NONE_GIVEN,
-        clock: Callable[[], float] = time.monotonic,
+        surroundings: Surroundings = REAL,
     ) -> None:
+        clock = surroundings.clock
         self._broker = broker
         self._identity = identity
         self._learning = learning
@@ -113,6 +115,7 @@ class Worker:
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._sleep = surroundings.sleep
         self._recovery = Recovery(
             identity=identity,
             reader=CheckpointReader(store, identity, admitted=admitted, key=settings.signing_key()),
@@ -133,7 +136,7 @@ class Worker:
         )
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
-            writer=CheckpointWriter(store, identity, admitted=admitted, key=settings.signing_key()),
+            writer=surroundings.new_writer(Sealing(store, identity, admitted=admitted, key=settings.signing_key())),
             interval=settings.checkpoint_interval_seconds,
             max_replay_records=settings.max_replay_records,
             clock=clock,
@@ -146,6 +149,7 @@ class Worker:
         self._partitions = partitions
         self._fenced_at: deque[float] = deque()
         self._is_stopping = False
+        self._is_settled = False
         self._end = EndOfInput(clock, log) if stop_at_end else None
         self._gauges_at = 0.0
         self._committed_at = clock()
@@ -166,24 +170,37 @@ class Worker:
         Raises:
             StopError: only the operator can help.
         """
-        is_settled = connection is not None
+        self.begin(connection)
+        while not self.step():
+            pass
+
+    def begin(self, connection: Connection | None = None) -> None:
+        """Take the connection, or build one; what `run` does before its first step."""
+        self._is_settled = connection is not None
         self._use(connection or self._broker.connect(self))
-        while True:
-            try:
-                if self._is_stopping and not is_settled:
-                    self.abandon()  # nothing is open and nothing can be committed
-                    return
-                if not is_settled:
-                    self._settle()
-                    is_settled = True
-                if self._is_stopping or self._has_reached_end():
-                    self._finish()
-                    return
-                self._turn()
-            except RecoverableError as error:
-                is_settled = self._recover(error)
-            except RetryError as error:
-                self._log.info("retry", reason=str(error))
+
+    def step(self) -> bool:
+        """Take one turn of the loop, recovery included; tell whether the worker has left.
+
+        Raises:
+            StopError: only the operator can help.
+        """
+        try:
+            if self._is_stopping and not self._is_settled:
+                self.abandon()  # nothing is open and nothing can be committed
+                return True
+            if not self._is_settled:
+                self._settle()
+                self._is_settled = True
+            if self._is_stopping or self._has_reached_end():
+                self._finish()
+                return True
+            self._turn()
+        except RecoverableError as error:
+            self._is_settled = self._recover(error)
+        except RetryError as error:
+            self._log.info("retry", reason=str(error))
+        return False
 
     def _has_reached_end(self) -> bool:
         if self._end is None or (self._permissions != NONE_GIVEN and not self._assignment.is_settled):
@@ -226,7 +243,7 @@ class Worker:
             self._metrics.count("phase_seconds", self._clock() - processing, "process")
         if not self._assignment.is_settled:
             self._restore()
-        self._checkpointing.turn()
+        self._checkpointing.turn(self._connection)
         if self._is_commit_due():
             self._commit()
         if self._clock() >= self._gauges_at:
@@ -423,7 +440,7 @@ class Worker:
         self._metrics.count("clients_rebuilt")
         self._connection.discard()
         self._assignment.drop_all()
-        time.sleep(_REBUILD_PAUSE_SECONDS[min(self._rebuilds, len(_REBUILD_PAUSE_SECONDS) - 1)])
+        self._sleep(_REBUILD_PAUSE_SECONDS[min(self._rebuilds, len(_REBUILD_PAUSE_SECONDS) - 1)])
         self._rebuilds += 1
         self._health.beat()
         self._use(self._broker.connect(self))

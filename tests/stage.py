@@ -200,12 +200,12 @@ class Stage:
         """Return the group's committed offsets with their metadata."""
         reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.group})
         try:
-            return self.committed_by(reader)
+            return self.committed_through(reader)
         finally:
             reader.close()
 
-    def committed_by(self, reader: Consumer) -> dict[int, TopicPartition]:
-        """Ask for the same through a consumer of the group."""
+    def committed_through(self, reader: Consumer) -> dict[int, TopicPartition]:
+        """Return the same through a consumer of the group that is there already."""
         answers = wait_until(lambda: self._ask(reader), 30, "the group's coordinator to answer")
         return {answer.partition: answer for answer in answers}
 

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from consumer.checkpoint.envelope import EnvelopeError, Identity, seal, unseal
 from consumer.checkpoint.store import CheckpointName, StoreError
@@ -49,7 +49,7 @@ class Written(NamedTuple):
     seconds: float
 
 
-class _Prune(NamedTuple):
+class Prune(NamedTuple):
     """The checkpoints of a partition below an offset are superseded, but for those at `kept`."""
 
     partition: int
@@ -57,8 +57,24 @@ class _Prune(NamedTuple):
     kept: int | None
 
 
-class CheckpointWriter:
-    """One thread that seals, checks and writes snapshots in their order.
+class Writer(Protocol):
+    """Makes snapshots durable in their order; when, is its own affair."""
+
+    def submit(self, snapshot: Snapshot) -> None:
+        """Queue a snapshot; its result comes out of `finished`."""
+
+    def prune(self, partition: int, below: int, kept: int | None = None) -> None:
+        """Queue the removal of a partition's checkpoints below an offset, but for those that stand at `kept`.
+
+        Failing to remove one costs only space.
+        """
+
+    def finished(self, wait_seconds: float = 0.0) -> Written | None:
+        """Return the next result, or None if there is none within `wait_seconds`."""
+
+
+class Sealing:
+    """Seals, checks and writes one snapshot, or prunes; nothing of it ever raises.
 
     Args:
         store: where checkpoints go.
@@ -74,7 +90,43 @@ class CheckpointWriter:
         self._identity = identity
         self._admitted = admitted
         self._key = key
-        self._todo: queue.SimpleQueue[Snapshot | _Prune | None] = queue.SimpleQueue()
+
+    def prune(self, todo: Prune) -> None:
+        """Remove what is superseded, as far as the store lets us."""
+        # What cannot be removed now lies below the kept ones and is found again by the next listing; whatever a store
+        # raises, the thread lives on: without it no checkpoint would be written any more.
+        names: list[CheckpointName] = []
+        with contextlib.suppress(Exception):
+            names = self._store.names(self._identity.group, self._identity.topic, todo.partition)
+        for name in names:
+            if name.offset < todo.below and name.offset != todo.kept:
+                with contextlib.suppress(Exception):
+                    self._store.delete(name)
+
+    def write(self, snapshot: Snapshot) -> Written:
+        """Make a snapshot durable and say what became of it."""
+        started = time.monotonic()
+        try:
+            header, data = seal(self._identity, snapshot.partition, snapshot.offset, snapshot.sections, self._key)
+            # What a restore would refuse is never written: a committed reference to it would stop the next worker.
+            decode_sections(unseal(data, self._key)[1], self._admitted)
+            name = CheckpointName(
+                self._identity.group, self._identity.topic, snapshot.partition, snapshot.offset, header.digest
+            )
+            self._store.write(name, data)
+        except (StoreError, EnvelopeError, UnsafePickleError) as error:
+            return Written(snapshot, None, str(error), 0, time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 -- a dead writer thread would stop checkpoints without a word
+            return Written(snapshot, None, f"{type(error).__name__}: {error}", 0, time.monotonic() - started)
+        return Written(snapshot, name, "", len(data), time.monotonic() - started)
+
+
+class BackgroundWriter:
+    """One thread that does the sealing beside the loop."""
+
+    def __init__(self, sealing: Sealing) -> None:
+        self._sealing = sealing
+        self._todo: queue.SimpleQueue[Snapshot | Prune | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Written] = queue.SimpleQueue()
         # A daemon: a store that hangs must not keep a process alive that was told to stop.
         self._thread = threading.Thread(target=self._run, name="checkpoint-writer", daemon=True)
@@ -85,11 +137,8 @@ class CheckpointWriter:
         self._todo.put(snapshot)
 
     def prune(self, partition: int, below: int, kept: int | None = None) -> None:
-        """Queue the removal of a partition's checkpoints below an offset, but for those that stand at `kept`.
-
-        Failing to remove one costs only space.
-        """
-        self._todo.put(_Prune(partition, below, kept))
+        """Queue the removal of what is superseded."""
+        self._todo.put(Prune(partition, below, kept))
 
     def finished(self, wait_seconds: float = 0.0) -> Written | None:
         """Return the next result, or None if there is none within `wait_seconds`."""
@@ -105,33 +154,6 @@ class CheckpointWriter:
     def _run(self) -> None:
         while (item := self._todo.get()) is not None:
             if isinstance(item, Snapshot):
-                self._done.put(self._write(item))
+                self._done.put(self._sealing.write(item))
             else:
-                self._prune(item)
-
-    def _prune(self, todo: _Prune) -> None:
-        # What cannot be removed now lies below the kept ones and is found again by the next listing; whatever a store
-        # raises, the thread lives on: without it no checkpoint would be written any more.
-        names: list[CheckpointName] = []
-        with contextlib.suppress(Exception):
-            names = self._store.names(self._identity.group, self._identity.topic, todo.partition)
-        for name in names:
-            if name.offset < todo.below and name.offset != todo.kept:
-                with contextlib.suppress(Exception):
-                    self._store.delete(name)
-
-    def _write(self, snapshot: Snapshot) -> Written:
-        started = time.monotonic()
-        try:
-            header, data = seal(self._identity, snapshot.partition, snapshot.offset, snapshot.sections, self._key)
-            # What a restore would refuse is never written: a committed reference to it would stop the next worker.
-            decode_sections(unseal(data, self._key)[1], self._admitted)
-            name = CheckpointName(
-                self._identity.group, self._identity.topic, snapshot.partition, snapshot.offset, header.digest
-            )
-            self._store.write(name, data)
-        except (StoreError, EnvelopeError, UnsafePickleError) as error:
-            return Written(snapshot, None, str(error), 0, time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 -- a dead writer thread would stop checkpoints without a word
-            return Written(snapshot, None, f"{type(error).__name__}: {error}", 0, time.monotonic() - started)
-        return Written(snapshot, name, "", len(data), time.monotonic() - started)
+                self._sealing.prune(item)

@@ -12,6 +12,7 @@ KeyBy = Literal["store", "item"]
 
 GOOD: Final = "event"
 REPEAT: Final = "repeat"
+LATE: Final = "late"
 INVALID_PREFIX: Final = "invalid:"
 
 
@@ -23,7 +24,8 @@ class ShopEvent:
         key: the record's key in UTF-8, never empty.
         value: the record's value, contract JSON in a good event; None is a tombstone.
         timestamp_ms: the record's Kafka timestamp, milliseconds since 1970 UTC.
-        kind: what the event is for a reader of the report: "event" (good), "repeat", or "invalid:<name>".
+        kind: what the event is for a reader of the report: "event" (good), "late" (good, but sent after a later one
+            of its item), "repeat", or "invalid:<name>".
     """
 
     key: bytes

@@ -1,4 +1,7 @@
-"""Faults among good events: invalid records of many kinds, and repeats. Good events stay as they are, in order."""
+"""Faults among good events: late ones, invalid records of many kinds, and repeats.
+
+Good events stay as they are; all but the late ones stay in order.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from consumer.simulate.events import INVALID_PREFIX, REPEAT, ShopEvent
+from consumer.simulate.events import INVALID_PREFIX, LATE, REPEAT, ShopEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,29 +27,53 @@ Fields = dict[str, Any]
 
 
 def with_faults(
-    events: Iterable[ShopEvent], *, invalid_share: float, repeat_share: float, seed: int
+    events: Iterable[ShopEvent], *, invalid_share: float, repeat_share: float, late_share: float = 0.0, seed: int
 ) -> Iterator[ShopEvent]:
-    """Return the events with extra invalid ones and extra repeats among them; the same for the same arguments.
+    """Return the events, some late, with extra invalid ones and repeats among them; the same for the same arguments.
 
     After each good event stands an invalid one with chance `invalid_share`, and a repeat with chance `repeat_share`.
     An invalid event is its good one spoiled: same key and Kafka timestamp, a transaction id of its own (where it
     still has one), so that it would be new. A repeat has key and value of one of the last 5,000 good events, byte for
     byte, and the present Kafka timestamp. Kinds are dealt like cards: each one once before any comes again.
 
+    A late event is a sale, held back with chance `late_share` until a later event of its item has told a level; it
+    then follows with that one's Kafka timestamp. At most one of each item is held at a time.
+
     Args:
         events: good events only.
         invalid_share: invalid events for each good one, 0 to 1.
         repeat_share: repeats for each good one, 0 to 1.
+        late_share: share of the sales that come late, 0 to 1.
         seed: seeds every draw.
 
     Raises:
         ValueError: a share is not between 0 and 1.
     """
-    for name, share in (("invalid_share", invalid_share), ("repeat_share", repeat_share)):
+    shares = {"invalid_share": invalid_share, "repeat_share": repeat_share, "late_share": late_share}
+    for name, share in shares.items():
         if not 0 <= share <= 1:
             message = f"{name} must be between 0 and 1, not {share}"
             raise ValueError(message)
+    if late_share:
+        events = _some_late(events, late_share, random.Random(seed))
     return _mixed(events, invalid_share, repeat_share, random.Random(seed))
+
+
+def _some_late(events: Iterable[ShopEvent], late_share: float, rng: random.Random) -> Iterator[ShopEvent]:
+    held: dict[tuple[str, str], ShopEvent] = {}
+    for event in events:
+        fields: Fields = msgspec.json.decode(event.value or b"{}")
+        item = fields["store_id"], fields["sku"]
+        if fields["transaction_type"] == "sale" and item not in held and rng.random() < late_share:
+            held[item] = event
+            continue
+        yield event
+        waiting = held.get(item)
+        is_overtaken = waiting is not None and event.timestamp_ms > waiting.timestamp_ms
+        if waiting is not None and is_overtaken and fields["new_stock_level"] is not None:
+            del held[item]
+            yield ShopEvent(waiting.key, waiting.value, event.timestamp_ms, LATE)
+    yield from held.values()  # nothing has overtaken these, so they are late for nobody
 
 
 def _mixed(

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from consumer.errors import BrokerError, TopicsError
 from consumer.kafka.errors import of_configuration
 from consumer.simulate.errors import DeliveryError
-from consumer.simulate.events import GOOD, INVALID_PREFIX, REPEAT, ShopEvent
+from consumer.simulate.events import GOOD, INVALID_PREFIX, LATE, REPEAT, ShopEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,8 +53,13 @@ class SendReport:
 
     @property
     def good(self) -> int:
-        """The good events: a worker makes one prediction of each."""
-        return self.by_kind.get(GOOD, 0)
+        """The good events, late ones included: a worker makes one prediction of each."""
+        return self.by_kind.get(GOOD, 0) + self.late
+
+    @property
+    def late(self) -> int:
+        """Those of the good events that were sent after a later one of their item."""
+        return self.by_kind.get(LATE, 0)
 
     @property
     def repeats(self) -> int:

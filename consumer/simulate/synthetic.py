@@ -1,7 +1,7 @@
 """A synthetic shop: seeded, endless, and without a package of its own.
 
 It has what the contract can say and the real retail year does not: returns, waste, counts, a sku twice on one
-receipt, events without a stock level. Its books are right: no scan is missed, so every level adds up.
+receipt, events without a stock level. Its books are right unless it is told to miss scans.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, Final
 
 from consumer.simulate.events import KeyBy, ShopEvent, good_event
@@ -24,6 +24,7 @@ DEFAULT_START: Final = date(2025, 1, 6)
 WEEKDAY_FACTORS: Final = (0.85, 0.80, 0.90, 1.00, 1.25, 1.50, 0.70)
 HOUR_WEIGHTS: Final = {7: 2, 8: 4, 9: 5, 10: 6, 11: 7, 12: 8, 13: 6, 14: 5, 15: 6, 16: 8, 17: 10, 18: 9, 19: 5, 20: 3}
 DELIVERY_TIME: Final = time(6)
+OPENING_TIME: Final = time(5)
 COUNT_TIME: Final = time(6, 30)
 WASTE_TIME: Final = time(21, 30)
 
@@ -50,6 +51,11 @@ class _Item:
     order_up_to: int
     ordered: bool = False
 
+    def take(self, quantity: int) -> None:
+        """Take units off the shelf, below 0 put some on it, and order when it runs low."""
+        self.level -= quantity
+        self.ordered = self.ordered or self.level <= self.reorder_point
+
 
 @dataclass(slots=True)
 class _Store:
@@ -75,10 +81,13 @@ def synthetic_events(  # noqa: PLR0913 -- a shop's dimensions, all of them with 
     time_zone: tzinfo = UTC,
     key_by: KeyBy = "store",
     limit: int | None = None,
+    missed_share: float = 0.0,
+    opening_stock: bool = False,
 ) -> Iterator[ShopEvent]:
     """Return the events of a shop in time order, without end unless `limit` is given; the same for the same arguments.
 
-    Each store's first customer of a day buys 12 lines, of which at least two are the same sku.
+    Each store's first customer of a day buys 12 lines, of which at least two are the same sku. A line whose scan is
+    missed leaves the shelf, and the books do not hear of it: the item's next told level shows it.
 
     Args:
         seed: seeds every draw.
@@ -89,16 +98,23 @@ def synthetic_events(  # noqa: PLR0913 -- a shop's dimensions, all of them with 
         time_zone: of all stores; must have no shift between 06:00 and 22:00.
         key_by: what keys a record.
         limit: how many events at most.
+        missed_share: share of a sale's lines that are not scanned, 0 to 1.
+        opening_stock: begin with a count of each item, before the first day.
 
     Raises:
-        ValueError: a number is not positive.
+        ValueError: a number is not positive, or the share is not between 0 and 1.
     """
     if min(stores, skus, baskets_per_day) <= 0:
         message = f"stores, skus and baskets_per_day must be above 0, not {stores}, {skus} and {baskets_per_day}"
         raise ValueError(message)
+    if not 0 <= missed_share <= 1:
+        message = f"missed_share must be between 0 and 1, not {missed_share}"
+        raise ValueError(message)
     rng = random.Random(seed)
     shelves = [_open_store(rng, number, skus, baskets_per_day) for number in range(1, stores + 1)]
-    return islice(_Shop(rng, shelves, baskets_per_day, time_zone, key_by).events(start), limit)
+    shop = _Shop(rng, shelves, baskets_per_day, time_zone, key_by, missed_share)
+    opening = shop.opening_stock(start) if opening_stock else ()
+    return islice(chain(opening, shop.events(start)), limit)
 
 
 def _open_store(rng: random.Random, number: int, skus: int, baskets_per_day: float) -> _Store:
@@ -126,6 +142,14 @@ class _Shop:
     baskets_per_day: float
     zone: tzinfo
     key_by: KeyBy
+    missed_share: float
+
+    def opening_stock(self, start: date) -> Iterator[ShopEvent]:
+        """Yield one count of each item, in the morning of the first day."""
+        moment = datetime.combine(start, OPENING_TIME, self.zone)
+        for store in self.stores:
+            for item in store.items:
+                yield self._event(store, item, moment, f"O-{store.store_id}-{start:%Y%m%d}", "count", None)
 
     def events(self, start: date) -> Iterator[ShopEvent]:
         """Yield day after day: deliveries, on Mondays new prices and counts, the customers, at last the waste."""
@@ -171,6 +195,9 @@ class _Shop:
             quantity = 1
             while self.rng.random() < item.next_unit:
                 quantity += 1
+            if self.missed_share and self.rng.random() < self.missed_share:
+                item.take(quantity)
+                continue
             # Identity compares items by object: two lines of one sku are the same shelf.
             alike = [number for number, other in enumerate(picked) if other is item]
             line_id = str(alike.index(position) + 1) if len(alike) > 1 else None
@@ -233,8 +260,7 @@ class _Shop:
         line_id: str | None = None,
     ) -> ShopEvent:
         """Book a line on the shelf, order what runs low, and return the event."""
-        item.level += quantity or 0
-        item.ordered = item.ordered or item.level <= item.reorder_point
+        item.take(-(quantity or 0))
         counted = transaction_type == "count"
         told = counted or transaction_type == "receipt" or self.rng.random() < LEVEL_TOLD
         return good_event(

@@ -12,6 +12,7 @@ from consumer.health import Health
 from consumer.metrics import Metrics
 from consumer.permissions import Permissions
 from consumer.settings import Settings
+from consumer.surroundings import Surroundings
 from tests.scripted import DEAD_LETTERS, OUTPUT, Clock, Log, Shop
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
+def new_worker(tmp_path: Path) -> Callable[..., Worker]:
     """Make workers on a log; their checkpoints go to one directory."""
-    monkeypatch.setattr("consumer.worker._REBUILD_PAUSE_SECONDS", (0.0,))
 
     def make(log: Log, *, end: int | None = None, allow: str = "", hash_seed: str = "0", **changed: Any) -> Worker:
         values = {
@@ -47,12 +47,11 @@ def new_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             stop_at_end=True,
             skips=(),
             permissions=Permissions(**dict.fromkeys(allow.split(), True)),
+            surroundings=Surroundings(clock=Clock(), sleep=lambda _seconds: None),
         )
         if end is not None:
             assert worker._end is not None
             worker._end._offsets = {0: end}  # else it would leave at once where everything is committed
-        worker._clock = worker._assignment._clock = worker._checkpointing._clock = Clock()
-        worker._committed_at = 0.0
         return worker
 
     return make

@@ -22,7 +22,7 @@ from consumer.checkpoint.reference import (
 )
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import Admitted
-from consumer.checkpoint.writer import CheckpointWriter, Snapshot, Written
+from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
 from tests.kafka import wait_until
 
@@ -227,7 +227,7 @@ class Store(DirectoryStore):
         super().write(name, data)
 
 
-def finished(writer: CheckpointWriter) -> Written:
+def finished(writer: BackgroundWriter) -> Written:
     written = writer.finished(10)
     assert written is not None
     return written
@@ -237,7 +237,7 @@ def test_writer_outlives_failures(tmp_path: Path) -> None:
     """A store that fails, even in an unforeseen way, costs that checkpoint and not the thread."""
     store = Store(tmp_path)
     store.fails = [StoreError("disk full"), ZeroDivisionError("unforeseen")]
-    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted())
+    writer = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted()))
     for offset in (1, 2, 3):
         writer.submit(Snapshot(None, 0, offset, SECTIONS))
     first, second, third = (finished(writer) for _ in range(3))
@@ -257,7 +257,7 @@ def test_writer_prunes_below_only(tmp_path: Path) -> None:
     group, topic = IDENTITY.group, IDENTITY.topic
     for partition, offset in ((0, 1), (0, 5), (0, 9), (1, 1)):
         store.write(CheckpointName(group, topic, partition, offset, "d" * 64), b"")
-    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted())
+    writer = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted()))
     writer.prune(0, 5)
     wait_until(lambda: len(store.names(group, topic, 0)) == 2, 10, "the prune")
     assert [each.offset for each in store.names(group, topic, 0)] == [5, 9]

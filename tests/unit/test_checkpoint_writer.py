@@ -13,7 +13,7 @@ import pytest
 from consumer.checkpoint.envelope import EnvelopeError, Identity, unseal
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import Admitted
-from consumer.checkpoint.writer import CheckpointWriter, Snapshot, Written
+from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
 from tests.kafka import wait_until
 
@@ -71,9 +71,9 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture
-def writer(store: MemoryStore) -> Iterator[CheckpointWriter]:
+def writer(store: MemoryStore) -> Iterator[BackgroundWriter]:
     """A writer into the store, ended after the test."""
-    made = CheckpointWriter(store, IDENTITY, admitted=Admitted())
+    made = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted()))
     yield made
     store.gate.set()
     made.close()
@@ -86,7 +86,7 @@ def snapshot(offset: int, partition: int = 0, **sections: bytes) -> Snapshot:
     return Snapshot(object(), partition, offset, sections or {"models": pickle.dumps({"": "state"})})
 
 
-def result(writer: CheckpointWriter) -> Written:
+def result(writer: BackgroundWriter) -> Written:
     """The next result, which must come."""
     written = writer.finished(DEADLINE)
     assert written is not None
@@ -104,7 +104,7 @@ def offsets(store: MemoryStore, partition: int) -> list[int]:
     return sorted(name.offset for name in store.kept if name.partition == partition)
 
 
-def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: BackgroundWriter) -> None:
     """What is in the store under the result's name is the snapshot's state, sealed for its partition and offset."""
     state = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode({"item": (5, 6)})}
     submitted = snapshot(42, 3, **state)
@@ -122,7 +122,7 @@ def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: CheckpointW
     assert written.seconds >= 0
 
 
-def test_results_come_in_order(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_results_come_in_order(store: MemoryStore, writer: BackgroundWriter) -> None:
     """The newest result is the newest state: nothing overtakes, whatever the partitions."""
     submitted = [snapshot(offset, offset % 3) for offset in range(30)]
     for each in submitted:
@@ -131,7 +131,7 @@ def test_results_come_in_order(store: MemoryStore, writer: CheckpointWriter) -> 
     assert len(store.kept) == 30
 
 
-def test_writing_does_not_hold_up_the_loop(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_writing_does_not_hold_up_the_loop(store: MemoryStore, writer: BackgroundWriter) -> None:
     """While the store is slow, submitting and asking return at once; no result comes before the object is durable."""
     store.gate.clear()
     writer.submit(snapshot(1))
@@ -151,7 +151,7 @@ def test_writing_does_not_hold_up_the_loop(store: MemoryStore, writer: Checkpoin
     ],
 )
 def test_a_failing_store_is_reported_and_survived(
-    store: MemoryStore, writer: CheckpointWriter, failure: Exception, said: str
+    store: MemoryStore, writer: BackgroundWriter, failure: Exception, said: str
 ) -> None:
     """A failed write comes out as a result without a name but with the reason; the next one is written as ever."""
     store.failure = failure
@@ -164,7 +164,7 @@ def test_a_failing_store_is_reported_and_survived(
     assert offsets(store, 0) == [2]
 
 
-def test_a_snapshot_that_cannot_be_sealed_is_reported(writer: CheckpointWriter) -> None:
+def test_a_snapshot_that_cannot_be_sealed_is_reported(writer: BackgroundWriter) -> None:
     """A defect in the snapshot itself, not the store, does not silence the writer either."""
     writer.submit(Snapshot(object(), 0, 1, {"models": None}))  # type: ignore[dict-item]  # that is the defect
     failed = result(writer)
@@ -174,7 +174,7 @@ def test_a_snapshot_that_cannot_be_sealed_is_reported(writer: CheckpointWriter) 
     assert result(writer).name is not None
 
 
-def test_prune_removes_only_what_lies_below(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_prune_removes_only_what_lies_below(store: MemoryStore, writer: BackgroundWriter) -> None:
     """Only that partition's objects below the offset go; the one at it, those above, and all others stay."""
     keep(store, 0, 10, 20, 30, 40)
     keep(store, 1, 10, 20)
@@ -186,7 +186,7 @@ def test_prune_removes_only_what_lies_below(store: MemoryStore, writer: Checkpoi
     assert offsets(store, 1) == [10, 20]
 
 
-def test_pruning_keeps_its_place_in_the_order(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_pruning_keeps_its_place_in_the_order(store: MemoryStore, writer: BackgroundWriter) -> None:
     """A prune queued after a snapshot is done after it: an object that is not durable supersedes nothing."""
     keep(store, 0, 10)
     store.gate.clear()
@@ -197,7 +197,7 @@ def test_pruning_keeps_its_place_in_the_order(store: MemoryStore, writer: Checkp
     wait_until(lambda: offsets(store, 0) == [20], DEADLINE, "the older checkpoint to go")
 
 
-def test_failing_to_prune_costs_only_space(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_failing_to_prune_costs_only_space(store: MemoryStore, writer: BackgroundWriter) -> None:
     """A store that cannot list says nothing to the loop, and the next prune finds what was left."""
     keep(store, 0, 10, 20)
     store.failure = StoreError("cannot list")
@@ -209,7 +209,7 @@ def test_failing_to_prune_costs_only_space(store: MemoryStore, writer: Checkpoin
     assert writer.finished() is None
 
 
-def test_one_undeletable_object_does_not_shield_the_others(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_one_undeletable_object_does_not_shield_the_others(store: MemoryStore, writer: BackgroundWriter) -> None:
     """An object that cannot be removed costs its own space only; the rest goes, or the disk fills up."""
     keep(store, 0, 10, 20, 30)
     store.undeletable = {10}
@@ -220,7 +220,7 @@ def test_one_undeletable_object_does_not_shield_the_others(store: MemoryStore, w
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_unforeseen_error_while_pruning_is_survived(store: MemoryStore, writer: CheckpointWriter) -> None:
+def test_an_unforeseen_error_while_pruning_is_survived(store: MemoryStore, writer: BackgroundWriter) -> None:
     """Pruning is the least important thing that the writer does: no error in it may end checkpoints for good."""
     store.failure = ValueError("something unforeseen")
     writer.prune(0, 30)
@@ -232,7 +232,7 @@ def test_an_unforeseen_error_while_pruning_is_survived(store: MemoryStore, write
 
 def test_closing_finishes_what_is_queued(store: MemoryStore) -> None:
     """The checkpoint of a clean stop is still written; afterwards the thread is gone."""
-    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted())
+    writer = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted()))
     store.gate.clear()
     writer.submit(snapshot(1))
     writer.close()
@@ -260,7 +260,7 @@ class Stranger:
     ],
 )
 def test_what_a_restore_would_refuse_is_never_written(
-    store: MemoryStore, writer: CheckpointWriter, sections: dict[str, bytes], said: str
+    store: MemoryStore, writer: BackgroundWriter, sections: dict[str, bytes], said: str
 ) -> None:
     """A snapshot passes the reader's own check first: a committed reference to it would stop the next worker."""
     writer.submit(Snapshot(object(), 0, 1, sections))
@@ -274,7 +274,7 @@ def test_what_a_restore_would_refuse_is_never_written(
 
 def test_what_the_factory_declares_is_written(store: MemoryStore) -> None:
     """A class of the user's own passes where a restore admits it."""
-    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted([Stranger]))
+    writer = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted([Stranger])))
     writer.submit(snapshot(1, models=pickle.dumps({"": Stranger()})))
     assert result(writer).error == ""
     writer.close()
@@ -282,7 +282,7 @@ def test_what_the_factory_declares_is_written(store: MemoryStore) -> None:
 
 def test_with_a_key_everything_is_signed(store: MemoryStore) -> None:
     """What the writer wrote with a key is read with it, and not without."""
-    writer = CheckpointWriter(store, IDENTITY, admitted=Admitted(), key=b"key")
+    writer = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted(), key=b"key"))
     writer.submit(snapshot(1))
     written = result(writer)
     writer.close()
@@ -296,7 +296,7 @@ def test_with_a_key_everything_is_signed(store: MemoryStore) -> None:
 def test_a_header_that_nobody_would_read_is_never_written(store: MemoryStore) -> None:
     """A meaning of absurd length is a failure to write, said so, and no checkpoint."""
     identity = msgspec.structs.replace(IDENTITY, meaning={"parameters": "x" * 300_000})
-    writer = CheckpointWriter(store, identity, admitted=Admitted())
+    writer = BackgroundWriter(Sealing(store, identity, admitted=Admitted()))
     writer.submit(snapshot(1))
     assert result(writer).error.startswith("expected a header of at most")
     writer.close()

@@ -139,7 +139,7 @@ def test_an_older_snapshot_is_no_anchor(shop: Shop) -> None:
     assigned.anchor(assigned.state)
     checkpointing._collect(10.0)
     assert assigned.durable is None
-    checkpointing.turn()
+    checkpointing.turn(worker._connection)
     checkpointing._collect(10.0)
     assert assigned.durable is not None
     assert assigned.durable.offset == 85

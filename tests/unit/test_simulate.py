@@ -359,6 +359,63 @@ def test_synthetic_shop_refuses_nothing_to_sell(wrong: dict[str, Any]) -> None:
         synthetic_events(seed=1, **wrong)
 
 
+@pytest.mark.parametrize("share", [-0.01, 1.5, float("nan")])
+def test_synthetic_shop_refuses_a_share_that_is_none(share: float) -> None:
+    """A share outside 0 to 1 is refused at the call."""
+    with pytest.raises(ValueError, match="missed_share must be between 0 and 1"):
+        synthetic_events(seed=1, missed_share=share)
+
+
+def test_missed_scans_show_as_drift_until_the_next_told_level() -> None:
+    """Sold units that no event tells of are missing at the item's next told level, about as many as asked for."""
+    rows = [fields_of(event) for event in synthetic_events(seed=6, limit=30_000, missed_share=0.02, opening_stock=True)]
+    known: dict[tuple[str, str], int] = {}
+    missing = sold = 0
+    for row in rows:
+        item = row["store_id"], row["sku"]
+        moved = row["quantity"] or 0
+        sold -= min(0, moved) if row["transaction_type"] == "sale" else 0
+        expected = known[item] + moved if item in known else row["new_stock_level"]
+        known[item] = expected if row["new_stock_level"] is None else row["new_stock_level"]
+        assert known[item] <= expected, "an unscanned sale takes from a shelf, it never adds"
+        missing += expected - known[item]
+    assert missing / sold == pytest.approx(0.02, rel=0.25)
+
+
+def test_opening_stock_counts_each_item_once_before_the_first_day() -> None:
+    """Every store's every item is counted before anything is sold, and the books add up from there."""
+    with_opening = list(synthetic_events(seed=6, stores=2, skus=7, limit=3_000, opening_stock=True))
+    assert_sound(with_opening)
+    opening = [fields_of(event) for event in with_opening[:14]]
+    assert {row["transaction_type"] for row in opening} == {"count"}
+    assert len({(row["store_id"], row["sku"]) for row in opening}) == 14
+    assert all(row["new_stock_level"] > 0 for row in opening)
+
+
+def test_late_events_are_overtaken_by_a_told_level_of_their_item() -> None:
+    """A late event comes after a later one of its item that told a level, none is lost, the others keep their order."""
+    good = list(synthetic_events(seed=3, limit=20_000))
+    mixed = list(with_faults(good, invalid_share=0, repeat_share=0, late_share=0.03, seed=9))
+    assert sorted(event.value or b"" for event in mixed) == sorted(event.value or b"" for event in good)
+    late = [event for event in mixed if event.kind == "late"]
+    sales = sum(fields_of(event)["transaction_type"] == "sale" for event in good)
+    assert len(late) == pytest.approx(0.03 * sales, rel=0.15)
+    place = {event.value: number for number, event in enumerate(good)}
+    on_time = [place[event.value] for event in mixed if event.kind == "event"]
+    ordered = next(end for end in range(1, len(on_time)) if on_time[end] < on_time[end - 1])
+    assert len(on_time) - ordered <= 180, "only what nothing has overtaken, one an item, comes at the end"
+    told_at: dict[tuple[str, str], datetime] = {}
+    for event in mixed:
+        row = fields_of(event)
+        item, moment = (row["store_id"], row["sku"]), datetime.fromisoformat(row["occurred_at"])
+        if event.kind == "late":
+            assert moment < told_at[item]
+            assert event.timestamp_ms / 1000 > moment.timestamp()
+        elif row["new_stock_level"] is not None:
+            told_at[item] = max(moment, told_at.get(item, moment))
+    assert list(with_faults(good, invalid_share=0, repeat_share=0, late_share=0.03, seed=9)) == mixed
+
+
 def test_faults_leave_good_events_alone_and_keep_their_shares() -> None:
     """Good events come through untouched and in order; extras are as frequent as asked for, with honest marks."""
     good = list(synthetic_events(seed=3, limit=20_000))
