@@ -57,7 +57,8 @@ def _run(options: argparse.Namespace) -> int:
                 broker, Path(directory), kills=options.kills, seed=options.seed, rate=options.rate, view=view
             )
     except BrokerError as error:
-        print(f"demo-recovery: the broker did not start: {error}", file=sys.stderr)
+        (sentence, *_) = str(error).splitlines()  # below it a broker's own log, if it is one that was started here
+        print(f"demo-recovery: no broker to work with: {sentence}", file=sys.stderr)
         return ExitCode.BROKER
     return summary.exit_code
 

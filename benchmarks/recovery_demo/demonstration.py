@@ -83,6 +83,6 @@ def demonstrate(  # noqa: PLR0913 -- what can be chosen, and what tests break
 
 
 def _delete_topics(stage: Stage) -> None:
-    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers, "log_level": 0})  # its parting words are no news
     for deleted in admin.delete_topics([stage.input, stage.output, stage.dead_letters]).values():
         deleted.result(timeout=30)

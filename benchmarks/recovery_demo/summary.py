@@ -18,12 +18,12 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130
 
 SHOWN: Final = (
-    "MODEL=linear, exactly once, one worker, one broker, one machine: whenever the worker was killed (SIGKILL), a "
-    "read_committed reader saw, record by record and to the byte, what an independent loop over the same input says "
+    "MODEL=linear, exactly once, one worker on one machine: each time it was killed (SIGKILL), a read_committed reader "
+    "went on to see, record by record and to the byte, what an independent loop over the same input says "
     "(tests/oracle.py; it shares no code with the worker)."
 )
 NOT_SHOWN: Final = (
-    "the loss of a machine, its disk or its power, or of the broker; several workers and rebalances (make show "
+    "several machines or brokers, and the loss of one, of its disk or its power; several workers and rebalances (make show "
     "NAME=rebalance); lost or damaged checkpoints (NAME=ladder); other models (NAME=guarded); that no input or timing "
     "exists that would break it."
 )
@@ -97,13 +97,12 @@ class Summary:
             ("kills", f"{tally.kills.total()} of {tally.kills_planned}: {phases}" if phases else "none"),
         ]
         if first := tally.seconds_to_first:
-            starts = (
-                f"{len(first)} lived to a new prediction: seen {statistics.median(first):.1f} s after the start in "
-            )
-            lines.append(("starts", f"{starts}the median, {max(first):.1f} s at most"))
-        replays = f"{len(tally.replays)} starts replayed {sum(tally.replays):,} records, the longest "
-        replays += f"{max(tally.replays):,}" if tally.replays else ""
-        lines.append(("replays", replays if tally.replays else "no start had anything to replay"))
+            text = f"{_counted(len(first), 'start')} lived to a new prediction, seen {statistics.median(first):.1f} s "
+            lines.append(("starts", f"{text}after the start in the median, {max(first):.1f} s at most"))
+        text = "no start had anything to replay"
+        if replays := tally.replays:
+            text = f"{_counted(len(replays), 'start')} replayed {sum(replays):,} records, {max(replays):,} at most"
+        lines.append(("replays", text))
         lines.append(("checkpoints", f"{tally.checkpoints:,} written"))
         lines.append(("took", f"{snapshot.seconds:.0f} s, seed {self.seed}"))
         return lines
@@ -146,3 +145,7 @@ class Summary:
             sum(c.doubled for c in both),
             sum(c.differing for c in both),
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

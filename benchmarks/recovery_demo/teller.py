@@ -104,10 +104,11 @@ class Teller:
         """Return how it stands."""
         seconds = time.monotonic() - self._began
         comparison, kills = self._comparison, self.tally.kills.total()
-        done = 1.0 if self.tally.exit_code is not None else share_done(self._aims, kills)
+        is_over = self.tally.exit_code is not None
+        done = 1.0 if is_over else share_done(self._aims, kills)
         return Snapshot(
             seconds=seconds,
-            seconds_left=seconds / done - seconds if kills else None,
+            seconds_left=None if is_over or not kills else seconds / done - seconds,
             share_done=done,
             kills=kills,
             kills_planned=len(self._aims),

@@ -217,7 +217,7 @@ def test_zeros_and_all_kills_pass() -> None:
     summary = Summary(tally(), snapshot(), seed=7)
     assert (summary.exit_code, summary.shortcomings) == (0, [])
     assert summary.verdict == "PASSED: 2 kills, and nothing was lost, doubled or differing."
-    for word in ("\n  shown:", "\n  not shown:", "one broker, one machine", "seed 7", "1 while it replayed"):
+    for word in ("\n  shown:", "\n  not shown:", "one worker on one machine", "seed 7", "1 while it replayed"):
         assert word in summary.text()
 
 
