@@ -23,9 +23,9 @@ SHOWN: Final = (
     "(tests/oracle.py; it shares no code with the worker)."
 )
 NOT_SHOWN: Final = (
-    "several machines or brokers, and the loss of one, of its disk or its power; several workers and rebalances (make show "
-    "NAME=rebalance); lost or damaged checkpoints (NAME=ladder); other models (NAME=guarded); that no input or timing "
-    "exists that would break it."
+    "several machines or brokers, and the loss of one, of its disk or its power; several workers and rebalances (make "
+    "show NAME=rebalance); lost or damaged checkpoints (NAME=ladder); other models (NAME=guarded); that no input or "
+    "timing exists that would break it."
 )
 
 
