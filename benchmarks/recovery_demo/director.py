@@ -184,6 +184,5 @@ class Director:
         if not self._is_fed and self._feeder.exit_code is not None:
             raise StuckError(f"the simulated shop ended by itself, with {self._feeder.exit_code}")
         if not self._is_stopping and life.worker.process.poll() is not None:
-            said = life.worker.events("stopped_by_error")
-            reason = f": {said[-1]['reason']}" if said else ""
-            raise StuckError(f"the worker ended by itself, with {life.worker.process.returncode}{reason}")
+            code, words = life.worker.process.returncode, life.last_words()
+            raise StuckError(f"the worker ended by itself, with {code}, and said last: {words}")

@@ -58,6 +58,12 @@ class Life:
                 self._live.add(partition)
             yield line
 
+    def last_words(self) -> str:
+        """Return the reason that it gave for its end, or else the last line of its log."""
+        said = self.worker.events("stopped_by_error")
+        lines = self.worker.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return str(said[-1]["reason"]) if said else next(reversed(lines), "nothing")
+
     @property
     def seconds(self) -> float:
         """Its age."""

@@ -58,11 +58,13 @@ class Summary:
         kills = self.tally.kills.total()
         if kills != self.tally.kills_planned:
             yield f"{kills} of {self.tally.kills_planned} kills were done"
-        if self.tally.trouble is None and self.tally.exit_code != 0:
+        if self.tally.trouble is not None:
+            return  # whatever else is missing is missing for that
+        if self.tally.exit_code != 0:
             yield f"the last worker was asked to stop and ended with {self.tally.exit_code}"
         for kind, compared in counts.items():
             if not compared.equal:
-                yield f"no {kind.replace('_', ' ')} was compared"
+                yield f"not one {kind.replace('_', ' ')} was seen and right"
         if not self.snapshot.repeats:
             yield "no event was repeated"
 
