@@ -193,12 +193,13 @@ def test_a_reader_that_leaves_is_no_error(command: str) -> None:
     assert int(done.stdout) in {0, ExitCode.OUTPUT_CLOSED}  # 0 where all was written before the reader left
 
 
-def test_a_reader_that_left_before() -> None:
+@pytest.mark.parametrize("command", ["config", "config --json", "--version", "topics --help"])
+def test_a_reader_that_left_before(command: str) -> None:
     """The exit code says that the output went nowhere."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "consumer", "config"],
+        [sys.executable, "-m", "consumer", *command.split()],
         env=_environment(),
         cwd=ROOT,
         stdout=writing,
