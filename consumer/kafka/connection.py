@@ -7,6 +7,7 @@ callback, so a slow restore never holds up the group.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _CALL_SECONDS: Final = 10.0
 _QUEUE_FULL_SECONDS: Final = 30.0
+_LETTING_GO_SECONDS: Final = 0.1
 _UNTIL_EXIT: Final[list[object]] = []
 """Clients that nothing may destroy any more: destroying a consumer closes it."""
 
@@ -226,9 +228,23 @@ class KafkaConnection:
 
         def bury() -> None:
             clients.clear()
+            self._let_go()
             self._consumer.close()
 
         threading.Thread(target=bury, name="discard-clients", daemon=True).start()
+
+    def _let_go(self) -> None:
+        """Have the assignment taken away before the close, which would take it away itself and may hang in it.
+
+        librdkafka's issue 4884: a consumer that is closing no longer answers the unassigning in its rebalance callback.
+        The binding waits for that answer with the interpreter's lock held, so the whole process stood still.
+        """
+        deadline = time.monotonic() + _CALL_SECONDS
+        with contextlib.suppress(KafkaException, RuntimeError):
+            self._consumer.unsubscribe()
+            while self._consumer.assignment() and time.monotonic() < deadline:
+                with contextlib.suppress(KafkaException):  # fenced or not: what it has to say is of no interest any more
+                    self._consumer.poll(_LETTING_GO_SECONDS)
 
     def leave(self) -> None:
         """Keep both clients as they are until the process ends, which is at once.
