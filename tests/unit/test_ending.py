@@ -35,7 +35,9 @@ main()
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SMART_INVENTORY_"))}
+    # Unbuffered, output never waits for the end of the process, where what is left of it may go wrong.
+    others = ("KAFKA_", "SMART_INVENTORY_", "PYTHONUNBUFFERED")
+    return {name: value for name, value in os.environ.items() if not name.startswith(others)}
 
 
 @pytest.fixture
