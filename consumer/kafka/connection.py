@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _CALL_SECONDS: Final = 10.0
 _QUEUE_FULL_SECONDS: Final = 30.0
 _LETTING_GO_SECONDS: Final = 0.1
+_QUIET_POLLS: Final = 3  # a rebalance that was under way may still give something
 _UNTIL_EXIT: Final[list[object]] = []
 """Clients that nothing may destroy any more: destroying a consumer closes it."""
 
@@ -67,6 +68,7 @@ class KafkaConnection:
         self._listener = listener
         self._log = log
         self._started: set[int] = set()
+        self._owned: set[int] = set()
         self._is_closed = False
         self._failure: SmartInventoryError | None = None  # noted by a callback, raised by the next poll
         self._undelivered = 0
@@ -228,23 +230,29 @@ class KafkaConnection:
 
         def bury() -> None:
             clients.clear()
-            self._let_go()
-            self._consumer.close()
+            if self._let_go():
+                self._consumer.close()
+            else:
+                _UNTIL_EXIT.append(self._consumer)
 
         threading.Thread(target=bury, name="discard-clients", daemon=True).start()
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> bool:
         """Have the assignment taken away before the close, which would take it away itself and may hang in it.
 
-        librdkafka's issue 4884: a consumer that is closing no longer answers the unassigning in its rebalance callback.
-        The binding waits for that answer with the interpreter's lock held, so the whole process stood still.
+        librdkafka's issue 4884: a consumer that is closing may no longer answer the unassigning in its rebalance
+        callback. The binding waits for that answer with the interpreter's lock held: the whole process stands still.
+        Tells whether nothing is assigned any more, so that the close has nothing to call back for.
         """
         deadline = time.monotonic() + _CALL_SECONDS
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.unsubscribe()
-            while self._consumer.assignment() and time.monotonic() < deadline:
-                with contextlib.suppress(KafkaException):  # fenced or not: what it has to say is of no interest any more
-                    self._consumer.poll(_LETTING_GO_SECONDS)
+        quiet_polls = 0
+        while quiet_polls < _QUIET_POLLS and time.monotonic() < deadline:
+            with contextlib.suppress(KafkaException, RuntimeError):  # its news is of no interest any more
+                self._consumer.poll(_LETTING_GO_SECONDS)
+            quiet_polls = 0 if self._owned else quiet_polls + 1
+        return not self._owned
 
     def leave(self) -> None:
         """Keep both clients as they are until the process ends, which is at once.
@@ -268,8 +276,10 @@ class KafkaConnection:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._quietly(lambda: consumer.incremental_assign([]))  # else the binding assigns at the committed offsets
+        numbers = [each.partition for each in partitions]
+        self._owned.update(numbers)
         if not self._is_closed:
-            self._quietly(lambda: self._listener.on_gained([each.partition for each in partitions]))
+            self._quietly(lambda: self._listener.on_gained(numbers))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [each.partition for each in partitions]
@@ -286,6 +296,7 @@ class KafkaConnection:
     def _unassign(self, consumer: Consumer, numbers: list[int]) -> None:
         started = [TopicPartition(self._input_topic, number) for number in numbers if number in self._started]
         self._started.difference_update(numbers)
+        self._owned.difference_update(numbers)
         self._quietly(lambda: consumer.incremental_unassign(started))
 
     def _quietly(self, action: Callable[[], None]) -> None:
