@@ -104,8 +104,6 @@ def _write_parameters(parameters: Iterable[Any], ctx: Any, formatter: Any) -> No
             is_argument = parameter.param_type_name == "argument"
             panel = "Arguments" if is_argument else getattr(parameter, "rich_help_panel", None) or OPTIONS
             panels.setdefault(panel, []).append(record)
-    if OPTIONS in panels:  # whatever is special comes after the rest
-        panels = {name: panels[name] for name in sorted(panels, key=lambda name: name not in {"Arguments", OPTIONS})}
     _write_panels(panels, 0, formatter)
 
 
