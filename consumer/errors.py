@@ -21,6 +21,9 @@ class ExitCode(IntEnum):
     MODEL = 10
     INVALID_RATIO = 11
     BAD_LINES = 12
+    INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
+    TERMINATED = 143
 
 
 class SmartInventoryError(Exception):

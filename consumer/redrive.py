@@ -8,6 +8,7 @@ again, no refused record is sent to a topic twice. Two redrives at the same time
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,12 +19,14 @@ from consumer.letter_fate import Fate, Judge
 from consumer.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from consumer.dead_letters import Letter, Selection
     from consumer.letter_fate import Rules
 
 _PROGRESS_RECORDS: Final = 1_000
+Progress = Callable[[int, int], None]
+"""Hears how many offsets have been passed, and of how many."""
 
 
 class Log(Protocol):
@@ -78,29 +81,52 @@ class _Candidate(msgspec.Struct, frozen=True, gc=False):
     refused: bytes
 
 
-def letters(log: Log, topic: str, selection: Selection, partitions: frozenset[int] | None = None) -> Iterator[Letter]:
+def letters(
+    log: Log,
+    topic: str,
+    selection: Selection,
+    partitions: frozenset[int] | None = None,
+    on_progress: Progress | None = None,
+) -> Iterator[Letter]:
     """Yield the letters asked for, partition by partition in offset order, up to where the topic ends now."""
+    spans: dict[int, tuple[int, int]] = {}
     for partition, (low, high) in log.ranges(topic).items():
         if partitions is not None and partition not in partitions:
             continue
         start: int | None = low
         if selection.since_ms is not None:
             start = log.offset_at(topic, partition, selection.since_ms)
-        if start is None:
-            continue
-        for record in log.records(topic, partition, max(low, start), high):
-            letter = read_letter(record)
-            if selection.takes(letter):
-                yield letter
+        if start is not None:
+            spans[partition] = max(low, start), high
+    for record in _counted(log, topic, spans, on_progress):
+        letter = read_letter(record)
+        if selection.takes(letter):
+            yield letter
 
 
-def plan(
+def _counted(
+    log: Log, topic: str, spans: Mapping[int, tuple[int, int]], on_progress: Progress | None
+) -> Iterator[Record]:
+    """Yield the records of these spans of offsets, telling now and then how many of all have been passed."""
+    total, passed = sum(max(0, end - start) for start, end in spans.values()), 0
+    for partition, (start, end) in sorted(spans.items()):
+        for record in log.records(topic, partition, start, end):
+            yield record
+            if on_progress is not None and record.offset % _PROGRESS_RECORDS == 0:
+                on_progress(passed + record.offset - start, total)
+        passed += max(0, end - start)
+    if on_progress is not None:
+        on_progress(total, total)
+
+
+def plan(  # noqa: PLR0913 -- what it reads, and who hears of it
     log: Log,
     selection: Selection,
     rules: Rules,
     *,
     uncommitted: Log,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_letters: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> Plan:
     """Decide what becomes of each letter asked for; nothing is sent.
 
@@ -109,7 +135,8 @@ def plan(
         selection: which letters are asked for.
         rules: which of them may go where.
         uncommitted: reads past open transactions too: what was redriven is never part of one, but may lie behind one.
-        on_progress: called now and then with the numbers of target records looked at and to be looked at.
+        on_letters: called now and then with the numbers of letters' offsets passed and to be passed.
+        on_progress: likewise, of the target's.
 
     Raises:
         StateError: late events are to be told from others, and no checkpoint is readable.
@@ -119,7 +146,7 @@ def plan(
     judge = Judge(rules, frozenset(target))
     candidates: list[_Candidate] = []
     behind: dict[int, int] = {}  # by target partition, the offset behind which redriven records may lie
-    for letter in letters(log, rules.source, selection):
+    for letter in letters(log, rules.source, selection, on_progress=on_letters):
         fate, origin = judge.fate(letter), letter.origin
         if fate is not Fate.SEND or origin is None:
             made.fates[letter.reason, fate] += 1
@@ -140,20 +167,15 @@ def _repeated_records(
     topic: str,
     behind: Mapping[int, int],
     target: Mapping[int, tuple[int, int]],
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Progress | None,
 ) -> set[bytes]:
     """Return the names of all records that redrives to this topic have repeated."""
     found: set[bytes] = set()
     spans = {partition: (max(start, target[partition][0]), target[partition][1]) for partition, start in behind.items()}
-    total, looked_at = sum(max(0, end - start) for start, end in spans.values()), 0
-    for partition, (start, end) in sorted(spans.items()):
-        for record in log.records(topic, partition, start, end):
-            repeated = repeated_record(record.headers)
-            if repeated is not None:
-                found.add(repeated)
-            looked_at += 1
-            if on_progress is not None and looked_at % _PROGRESS_RECORDS == 0:
-                on_progress(looked_at, total)
+    for record in _counted(log, topic, spans, on_progress):
+        repeated = repeated_record(record.headers)
+        if repeated is not None:
+            found.add(repeated)
     return found
 
 

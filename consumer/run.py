@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from consumer import __version__, hash_seed
-from consumer.errors import BrokerError, ExitCode, RebuildError, RetryError, SettingsError
+from consumer.checkpoint.directory import DirectoryStore
+from consumer.checkpoint.store import StoreError
+from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
 from consumer.health import Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
 from consumer.kafka.topics import TopicNames
@@ -20,7 +22,7 @@ from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from structlog.typing import FilteringBoundLogger
@@ -48,6 +50,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         StopError: only the operator can help.
     """
     check_for_run(settings)
+    _check_checkpoints(settings)
     process = _Process(settings, log)
     process.take_signals()
     broker = kafka_broker(settings, environment, log)
@@ -58,11 +61,15 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         # Importing River takes a second or two: meanwhile the clients join the group and settle transactions.
         with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
             listener = _Relay()
-            connecting = pool.submit(_connect, broker, listener, log)
+            connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked)
             from consumer.assembly import build_worker  # noqa: PLC0415
             from consumer.model_trial import try_before_first_event  # noqa: PLC0415
 
-            topic, connection = connecting.result()
+            found = connecting.result()
+        if found is None:
+            log.info("stopped", reason="asked to stop before a broker answered")
+            return
+        topic, connection = found
         try:
             try_before_first_event(settings.model, connection, topic.partitions, log)
             worker = build_worker(
@@ -95,6 +102,17 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
     finally:
         stop_serving()
         process.disarm()
+
+
+def _check_checkpoints(settings: Settings) -> None:
+    """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
+    try:
+        DirectoryStore(settings.checkpoint_directory()).check(settings.consumer_group, settings.input_topic)
+    except StoreError as error:
+        raise CheckpointsError(
+            f"CHECKPOINT_URL={settings.checkpoint_url}: checkpoints cannot be written to {error}, or name another "
+            "directory"
+        ) from error
 
 
 def kafka_broker(settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger) -> KafkaBroker:
@@ -146,11 +164,15 @@ def topic_names(settings: Settings) -> TopicNames:
 
 
 def _connect(
-    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger
-) -> tuple[InputTopic, Connection]:
-    """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do."""
+    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger, is_asked: Callable[[], bool]
+) -> tuple[InputTopic, Connection] | None:
+    """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do.
+
+    Returns None where the process was asked to stop meanwhile.
+    """
     deadline = time.monotonic() + _START_SECONDS
-    while True:
+    broker.await_answer(_START_SECONDS, is_asked)
+    while not is_asked():
         connection: Connection | None = None
         try:
             topic = broker.check_topics()
@@ -160,11 +182,15 @@ def _connect(
             if connection is not None:
                 connection.discard()
             if time.monotonic() > deadline:
-                raise BrokerError(f"no start within {_START_SECONDS:.0f} s: {error}") from error
+                raise BrokerError(
+                    f"no start within {_START_SECONDS:.0f} s, though a broker answers: {error}; look at that broker's "
+                    "own log and at its advertised addresses, then start again"
+                ) from error
             log.warning("start_waits", reason=str(error))
             time.sleep(_RETRY_SECONDS)
         else:
             return topic, connection
+    return None
 
 
 class _Relay:
@@ -195,6 +221,11 @@ class _Process:
         self._is_asked = False
         self._timer: threading.Timer | None = None
         self._worker: Worker | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a signal has asked this process to stop."""
+        return self._is_asked
 
     @property
     def worker(self) -> Worker | None:

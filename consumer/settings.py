@@ -47,6 +47,14 @@ class GapPolicy(StrEnum):
     ACCEPT = "accept"
 
 
+class LogFormat(StrEnum):
+    """How `run` writes its log; auto: text on a terminal, else JSON."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
 def _topic_name(value: str) -> str:
     if not _TOPIC(value) or value in {".", ".."}:
         raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them, but not '.' or '..'")
@@ -115,6 +123,9 @@ class Settings(BaseSettings):
     )
     shutdown_seconds: float = Field(
         default=20, gt=0, le=86_400, allow_inf_nan=False, description="Seconds that a stop may take."
+    )
+    log_format: LogFormat = Field(
+        default=LogFormat.AUTO, description="json, text, or auto: text on a terminal, else JSON lines."
     )
 
     def checkpoint_directory(self) -> Path:

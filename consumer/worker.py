@@ -33,6 +33,7 @@ from consumer.errors import (
 from consumer.learning.task import Outcome, PartitionTask, Tally
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.recovery import Recovery
+from consumer.replay_progress import ReplayProgress
 from consumer.settings import GapPolicy
 from consumer.surroundings import REAL, Surroundings
 from consumer.transaction import Transaction
@@ -134,6 +135,7 @@ class Worker:
             metrics=metrics,
             log=log,
         )
+        self._replay_progress = ReplayProgress(self._assignment, log, clock)
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
             writer=surroundings.new_writer(Sealing(store, identity, admitted=admitted, key=settings.signing_key())),
@@ -364,6 +366,7 @@ class Worker:
                 assigned.state.partitions = self._partitions
         self._assignment.restore_gained(self._connection)
         self._assignment.start_committed(self._connection)
+        self._replay_progress.turn()
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
 
     def _commit(self) -> None:
@@ -458,8 +461,8 @@ class Worker:
         self._fenced_at.append(now)
         if len(self._fenced_at) > 1:
             raise NameClashError(
-                f"fenced twice within a minute ({error}): another worker may run under "
-                f"INSTANCE_ID={self._settings.instance_id!r} in group {self._identity.group}; give each worker its own"
+                f"INSTANCE_ID={self._settings.instance_id!r}: fenced twice within a minute, as by another worker of "
+                f"group {self._identity.group} under this name; give each worker its own"
             ) from error
 
     def _settle(self) -> None:

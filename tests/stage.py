@@ -21,6 +21,7 @@ from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
 from tests.kafka import create_topics, read_all, unique, wait_until
+from tests.messages import dead_letter, input_record, prediction
 from tests.oracle import PartitionOracle, Published, differences, reference_pipeline
 
 if TYPE_CHECKING:
@@ -238,6 +239,28 @@ class Stage:
         """Read the input back from the broker."""
         return read_all(self.bootstrap_servers, self.input, deadline_seconds=seconds)
 
+    def oracle(
+        self,
+        learning: LearningSettings,
+        partition: int,
+        *,
+        regressor: Callable[[], Any] = reference_pipeline,
+    ) -> PartitionOracle:
+        """Return the independent loop of one partition, nothing fed yet."""
+        return PartitionOracle(
+            topic=self.input,
+            partition=partition,
+            model_id=fingerprint(learning, model_kind(learning.model).parameters).model_id,
+            messages={reason.value: text for reason, text in MESSAGES.items()},
+            field_expectations=EXPECTED,
+            max_quantity=learning.limits.max_quantity,
+            max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
+            seen_ids=learning.seen_ids,
+            scope=learning.scope.value,
+            partitions=self.partitions,
+            regressor=regressor,
+        )
+
     def truth(
         self,
         learning: LearningSettings,
@@ -257,27 +280,14 @@ class Stage:
             regressor: makes the model, where it is not the reference.
         """
         records = self.inputs(seconds=seconds) if records is None else records
-        model_id = fingerprint(learning, model_kind(learning.model).parameters).model_id
         published: dict[int, list[Published]] = {}
         counts: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         misrouted: Counter[str] = Counter()
         for partition, messages in records.items():
-            oracle = PartitionOracle(
-                topic=self.input,
-                partition=partition,
-                model_id=model_id,
-                messages={reason.value: text for reason, text in MESSAGES.items()},
-                field_expectations=EXPECTED,
-                max_quantity=learning.limits.max_quantity,
-                max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
-                seen_ids=learning.seen_ids,
-                scope=learning.scope.value,
-                partitions=self.partitions,
-                regressor=regressor,
-            )
+            oracle = self.oracle(learning, partition, regressor=regressor)
             kept = (message for message in messages if (partition, message.offset()) not in skipped)
-            fed = (oracle.feed(_input(message)) for message in kept)
+            fed = (oracle.feed(input_record(message)) for message in kept)
             published[partition] = [message for message in fed if message is not None]
             counts.update(
                 records=oracle.records,
@@ -298,8 +308,8 @@ class Stage:
         predictions = read_all(self.bootstrap_servers, self.output, deadline_seconds=seconds)
         dead_letters = read_all(self.bootstrap_servers, self.dead_letters, deadline_seconds=seconds)
         return {
-            partition: [_prediction(message) for message in predictions[partition]]
-            + [_dead_letter(message) for message in dead_letters[partition]]
+            partition: [prediction(message) for message in predictions[partition]]
+            + [dead_letter(message) for message in dead_letters[partition]]
             for partition in range(self.partitions)
         }
 
@@ -311,31 +321,3 @@ class Stage:
             for partition, expected in truth.published.items()
             for text in differences(expected, actual[partition])
         ]
-
-
-def _input(message: Message) -> tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
-    return (
-        _known(message.offset()),
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        list(message.headers() or []),  # type: ignore[arg-type]  # a list of pairs on a fetched message
-    )
-
-
-def _prediction(message: Message) -> Published:
-    value = message.value()
-    offset = msgspec.json.decode(value or b"")["source_offset"]
-    return Published("prediction", offset, message.key(), value, tuple(message.headers() or ()))  # type: ignore[arg-type]
-
-
-def _dead_letter(message: Message) -> Published:
-    headers: tuple[tuple[str, bytes | None], ...] = tuple(message.headers() or ())  # type: ignore[arg-type]
-    offset = int(dict(headers)["error.offset"] or b"")
-    return Published("dead_letter", offset, message.key(), message.value(), headers)
-
-
-def _known(offset: int | None) -> int:
-    if offset is None:
-        raise AssertionError("a fetched message has an offset")
-    return offset

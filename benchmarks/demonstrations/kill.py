@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Report
 from benchmarks.load import Feeder, OutputReader
-from benchmarks.shop import LINEAR
+from benchmarks.shop import FAULT_SHARE, LINEAR
 from tests.kafka import wait_until
 from tests.stage import Stage
 
@@ -36,7 +36,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     rng.shuffle(plan)
     seconds_to_first: list[float] = []
     kills = {"start": 0, "stream": 0}
-    with OutputReader(stage) as reader, Feeder(stage, rate=RATE, seed=SEED) as feeder:
+    with OutputReader(stage) as reader, Feeder(stage, rate=RATE, seed=SEED, fault_share=FAULT_SHARE) as feeder:
         with stage.worker(**SETTINGS):
             reader.wait_for_new(dict.fromkeys(range(PARTITIONS), 0), 60)
         while any(kills[kind] < plan.count(kind) for kind in kills):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Report
 from benchmarks.load import Feeder, OutputReader
-from benchmarks.shop import LINEAR
+from benchmarks.shop import FAULT_SHARE, LINEAR
 from tests.kafka import wait_until
 from tests.stage import Stage
 
@@ -31,7 +31,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     stage = Stage(broker.bootstrap_servers, directory, partitions=PARTITIONS, prefix="rebalance")
     gaps: dict[str, float] = {}
 
-    with OutputReader(stage) as reader, Feeder(stage, rate=RATE, seed=SEED) as feeder:
+    with OutputReader(stage) as reader, Feeder(stage, rate=RATE, seed=SEED, fault_share=FAULT_SHARE) as feeder:
 
         def step(what: str, began: float) -> None:
             """See that every partition goes on, then note the longest gap since `began`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -15,10 +16,21 @@ from consumer.checkpoint.store import CheckpointName, StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_REMEDIES: Final = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "raise the quota, or make room",
+    errno.EACCES: f"let the worker's user ({os.geteuid()}) write there",
+    errno.EPERM: f"let the worker's user ({os.geteuid()}) write there",
+    errno.EROFS: "mount it writable",
+    errno.ENOTDIR: "a file stands where a directory is expected",
+    errno.EEXIST: "a file stands where a directory is expected",
+}
+
 _FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint", re.ASCII).fullmatch
 _TEMPORARY: Final = re.compile(r"\d{20}-[0-9a-f]{16,64}\.\d+\.tmp", re.ASCII).fullmatch
 _ABANDONED_SECONDS: Final = 3600.0
 
+_TRIAL_BYTES: Final = 65_536
 _LONGEST_NAME: Final = 200
 _KEPT_CHARACTERS: Final = 100
 
@@ -48,7 +60,27 @@ class DirectoryStore:
                 raise
             _fsync_folder(folder)
         except OSError as error:
-            raise StoreError(f"cannot write a checkpoint below {self._root}: {error.strerror or error}") from error
+            raise StoreError(f"cannot write a checkpoint below {self._root}: {_reason(error)}") from error
+
+    def check(self, group: str, topic: str) -> None:
+        """See whether a checkpoint of this group and topic could be written now, by writing something of a page.
+
+        Raises:
+            StoreError: it could not.
+        """
+        folder = self._root / _safe(group) / _safe(topic)
+        trial = folder / f"trial.{os.getpid()}.tmp"
+        try:
+            _make_durable_folder(folder)
+            try:
+                with trial.open("wb") as file:
+                    file.write(bytes(_TRIAL_BYTES))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                trial.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self._root.absolute()}: {_reason(error)}") from error
 
     def path(self, name: CheckpointName) -> Path:
         """Return where the file of a checkpoint is, or would be."""
@@ -105,6 +137,12 @@ class DirectoryStore:
 
     def _folder(self, group: str, topic: str, partition: int) -> Path:
         return self._root / _safe(group) / _safe(topic) / str(partition)
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words, and what it takes to have them go away."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    return (error.strerror or str(error)) + (f"; {remedy}" if remedy else "")
 
 
 def _remove_abandoned(folder: Path) -> None:

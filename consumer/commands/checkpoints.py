@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 -- typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -15,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from consumer import settings
-from consumer.commands.terminal import one_sentence, output
+from consumer.commands.layout import Command, Group
+from consumer.commands.terminal import AsJson, output, print_json, waiting
 from consumer.errors import ExitCode, SettingsError, StateError
 
 if TYPE_CHECKING:
@@ -28,58 +28,66 @@ _DIGEST_SHOWN: Final = 12
 
 app: Final = typer.Typer(
     help="The checkpoints in the directory of CHECKPOINT_URL; none of these commands needs a broker.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+    cls=Group,
+    epilog="smart-inventory checkpoints list\nsmart-inventory checkpoints verify --all",
 )
 
 Which = Annotated[str, typer.Argument(help="A file; or PARTITION, its newest checkpoint; or PARTITION:OFFSET.")]
 OfAllGroups = Annotated[
     bool, typer.Option("--all", help="Of all groups and topics, not only CONSUMER_GROUP and INPUT_TOPIC.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-@app.command("list", epilog="Example: CHECKPOINT_URL=file:/var/lib/shop smart-inventory checkpoints list --all --json")
+@app.command(
+    "list",
+    cls=Command,
+    epilog="smart-inventory checkpoints list\n"
+    "CHECKPOINT_URL=file:/var/lib/shop smart-inventory checkpoints list --json",
+)
 def list_checkpoints(*, of_all_groups: OfAllGroups = False, as_json: AsJson = False) -> None:
     """List the checkpoints with offset, size, age and model; nothing is verified or unpickled."""
-    with one_sentence():
-        from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
+    from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
 
-        catalogue, _ = _catalogue()
-        rows = [_row(describe(path)) for path in catalogue.paths(of_all_groups=of_all_groups)]
-        if as_json:
-            _print_json(rows)
-            return
-        whose = ("group", "topic") if of_all_groups else ()
-        _print_table([*whose, "partition", "offset", "bytes", "written", "model_id", "signed", "digest"], rows)
+    catalogue, _ = _catalogue()
+    rows = [_row(describe(path)) for path in catalogue.paths(of_all_groups=of_all_groups)]
+    if as_json:
+        print_json(rows)
+        return
+    whose = ("group", "topic") if of_all_groups else ()
+    _print_table([*whose, "partition", "offset", "bytes", "written", "model_id", "signed", "digest"], rows)
 
 
-@app.command("show", epilog="Example: smart-inventory checkpoints show 3:120500")
+@app.command(
+    "show", cls=Command, epilog="smart-inventory checkpoints show 3\nsmart-inventory checkpoints show 3:120500"
+)
 def show(which: Which, *, as_json: AsJson = False) -> None:
     """Show what one checkpoint says of itself; nothing is verified (see `verify`) or unpickled."""
-    with one_sentence():
-        from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
+    from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
 
-        catalogue, _ = _catalogue()
-        found = describe(catalogue.path(which))
-        if found.header is None:
-            raise StateError(f"{found.path}: {found.problem}")
-        header: dict[str, Any] = msgspec.to_builtins(found.header)
-        shown = {"file": str(found.path), "signed": found.is_signed, **header}
-        if as_json:
-            _print_json(shown)
-            return
-        meaning = {f"meaning: {name}": value for name, value in shown.pop("meaning").items()}
-        sections = {f"section: {each['name']}": f"{each['length']:,} bytes" for each in shown.pop("sections")}
-        table = Table(show_header=False, box=box.SIMPLE)
-        table.add_column()
-        table.add_column(overflow="fold")
-        for name, value in {**shown, **meaning, **sections}.items():
-            table.add_row(Text(name), Text(str(value)))
-        output.print(table)
+    catalogue, _ = _catalogue()
+    found = describe(catalogue.path(which))
+    if found.header is None:
+        raise StateError(f"{found.path}: {found.problem}")
+    header: dict[str, Any] = msgspec.to_builtins(found.header)
+    shown = {"file": str(found.path), "signed": found.is_signed, **header}
+    if as_json:
+        print_json(shown)
+        return
+    meaning = {f"meaning: {name}": value for name, value in shown.pop("meaning").items()}
+    sections = {f"section: {each['name']}": f"{each['length']:,} bytes" for each in shown.pop("sections")}
+    table = Table(show_header=False, box=box.SIMPLE)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in {**shown, **meaning, **sections}.items():
+        table.add_row(Text(name), Text(str(value)))
+    output.print(table)
 
 
-@app.command("verify", epilog="Example: CHECKPOINT_SIGNING_KEY=... smart-inventory checkpoints verify --all")
+@app.command(
+    "verify",
+    cls=Command,
+    epilog="smart-inventory checkpoints verify\nCHECKPOINT_SIGNING_KEY=... smart-inventory checkpoints verify --all",
+)
 def verify(
     which: Annotated[
         str | None, typer.Argument(help="A file, PARTITION or PARTITION:OFFSET; by default every file of the group.")
@@ -89,100 +97,111 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check digest, signature, names and contents as a restore does; ends with 4 if a checkpoint may not be used."""
-    with one_sentence():
-        catalogue, loaded = _catalogue()
-        paths = catalogue.paths(of_all_groups=of_all_groups) if which is None else [catalogue.path(which)]
-        rows = [{"file": str(path), **_judged(catalogue, path, loaded)} for path in paths]
-        if as_json:
-            _print_json(rows)
-        else:
-            whose = ["group", "topic"] if of_all_groups else []
-            _print_table([*whose, "partition", "offset", "usable", "reason"], rows)
-            for row in rows:
-                if not row["usable"]:
-                    output.print(Text(f"not usable: {row['file']}"), soft_wrap=True)
-        if not all(row["usable"] for row in rows):
-            raise typer.Exit(ExitCode.STATE)
+    from consumer.simulate.progress import progress_bar  # noqa: PLC0415
+
+    catalogue, loaded = _catalogue()
+    paths = catalogue.paths(of_all_groups=of_all_groups) if which is None else [catalogue.path(which)]
+    with progress_bar() as bar:
+        rows = [
+            {"file": str(path), **_judged(catalogue, path, loaded)} for path in bar.track(paths, description="checking")
+        ]
+    if as_json:
+        print_json(rows)
+    else:
+        whose = ["group", "topic"] if of_all_groups else []
+        _print_table([*whose, "partition", "offset", "usable", "reason"], rows)
+        for row in rows:
+            if not row["usable"]:
+                output.print(Text(f"not usable: {row['file']}"), soft_wrap=True)
+    if not all(row["usable"] for row in rows):
+        raise typer.Exit(ExitCode.STATE)
 
 
-@app.command("export", epilog="Example: smart-inventory checkpoints export 0 --to model.pkl --weights weights.json")
+@app.command(
+    "export",
+    cls=Command,
+    epilog="smart-inventory checkpoints export 0 --to model.pkl\n"
+    "smart-inventory checkpoints export 0 --to model.pkl --weights weights.json",
+)
 def export(
     which: Which,
     *,
-    to: Annotated[Path, typer.Option(help="Where the model goes, as a plain pickle for ML_MODEL_PATH.")],
+    to: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the model goes, as a plain pickle for ML_MODEL_PATH.")
+    ],
     scope_key: Annotated[
-        str | None, typer.Option(help="Which model where there are several: a store's id, or STORE:SKU.")
+        str | None, typer.Option(metavar="KEY", help="Which model where there are several: a store's id, or STORE:SKU.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Where a linear pipeline's weights and moments go, as JSON.")
+        Path | None, typer.Option(metavar="FILE", help="Where a linear pipeline's weights and moments go, as JSON.")
     ] = None,
 ) -> None:
     """Take one model out of a checkpoint that may be used; files that are there already are replaced."""
-    with one_sentence():
-        from consumer.checkpoint.envelope import EnvelopeError  # noqa: PLC0415
-        from consumer.checkpoint.export import choose  # noqa: PLC0415
-        from consumer.checkpoint.export import weights as weights_of  # noqa: PLC0415
-        from consumer.checkpoint.model_file import save_model  # noqa: PLC0415
-        from consumer.checkpoint.store import StoreError  # noqa: PLC0415
-        from consumer.checkpoint.unpickling import UnsafePickleError  # noqa: PLC0415
-        from consumer.model_choice import admitted_classes  # noqa: PLC0415
+    from consumer.checkpoint.envelope import EnvelopeError  # noqa: PLC0415
+    from consumer.checkpoint.export import choose  # noqa: PLC0415
+    from consumer.checkpoint.export import weights as weights_of  # noqa: PLC0415
+    from consumer.checkpoint.model_file import save_model  # noqa: PLC0415
+    from consumer.checkpoint.store import StoreError  # noqa: PLC0415
+    from consumer.checkpoint.unpickling import UnsafePickleError  # noqa: PLC0415
+    from consumer.model_choice import admitted_classes  # noqa: PLC0415
 
-        catalogue, loaded = _catalogue()
-        path = catalogue.path(which)
-        try:
+    catalogue, loaded = _catalogue()
+    path = catalogue.path(which)
+    try:
+        with waiting("reading the checkpoint"):
             header, state = catalogue.verify(path, admitted_classes(loaded.model), loaded.signing_key())
-        except (EnvelopeError, UnsafePickleError, StoreError) as error:
-            raise StateError(f"{path}: {error}") from error
-        model = choose(state.get("models"), scope_key)
-        numbers = None if weights is None else weights_of(model)
-        try:
-            save_model(model.pipeline, to)
-            if weights is not None:
-                weights.write_bytes(msgspec.json.format(msgspec.json.encode(numbers)) + b"\n")
-        except OSError as error:
-            raise SettingsError(
-                f"cannot write {error.filename or to}: {error.strerror or error}; name a directory that can be written"
-            ) from error
-        output.print(
-            f"{to}: the model of partition {header.partition} at offset {header.offset}, "
-            f"which has learned from {model.events_learned:,} events",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    except (EnvelopeError, UnsafePickleError, StoreError) as error:
+        raise StateError(f"{path}: {error}") from error
+    model = choose(state.get("models"), scope_key)
+    numbers = None if weights is None else weights_of(model)
+    try:
+        save_model(model.pipeline, to)
+        if weights is not None:
+            weights.write_bytes(msgspec.json.format(msgspec.json.encode(numbers)) + b"\n")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or to}: {error.strerror or error}; name a directory that can be written"
+        ) from error
+    output.print(
+        f"{to}: the model of partition {header.partition} at offset {header.offset}, "
+        f"which has learned from {model.events_learned:,} events",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command(
     "sign",
-    epilog=f"Example: {PREVIOUS_KEY}=... smart-inventory checkpoints sign --all",
+    cls=Command,
+    epilog=f"{PREVIOUS_KEY}=... smart-inventory checkpoints sign --all",
 )
 def sign(*, of_all_groups: OfAllGroups = False) -> None:
     """Sign checkpoints anew after a change of key: those of CHECKPOINT_PREVIOUS_KEY, or unsigned ones without it.
 
     Stop the workers first, and start them with --adopt-state: the key changes the hash seed.
     """
-    with one_sentence():
-        from consumer.checkpoint.envelope import EnvelopeError  # noqa: PLC0415
-        from consumer.checkpoint.store import StoreError  # noqa: PLC0415
-        from consumer.checkpoint.unpickling import UnsafePickleError  # noqa: PLC0415
-        from consumer.model_choice import admitted_classes  # noqa: PLC0415
+    from consumer.checkpoint.envelope import EnvelopeError  # noqa: PLC0415
+    from consumer.checkpoint.store import StoreError  # noqa: PLC0415
+    from consumer.checkpoint.unpickling import UnsafePickleError  # noqa: PLC0415
+    from consumer.model_choice import admitted_classes  # noqa: PLC0415
 
-        catalogue, loaded = _catalogue()
-        key, previous = loaded.signing_key(), os.environ.get(PREVIOUS_KEY) or None
-        if key is None:
-            raise SettingsError("CHECKPOINT_SIGNING_KEY is not set; expected the key to sign checkpoints with")
-        paths = catalogue.paths(of_all_groups=of_all_groups)
-        admitted, previous_key = admitted_classes(loaded.model), None if previous is None else os.fsencode(previous)
-        count = 0
-        for path in paths:
-            try:
-                count += catalogue.sign(path, admitted, previous=previous_key, key=key)
-            except (EnvelopeError, UnsafePickleError, StoreError) as error:
-                raise StateError(
-                    f"{path}: {error} (the key to verify with is {PREVIOUS_KEY} here); {count} checkpoints before it "
-                    "are signed anew: mend that one or remove it, and say it again"
-                ) from error
-        output.print(f"{count} checkpoints signed anew, {len(paths) - count} were signed already", highlight=False)
+    catalogue, loaded = _catalogue()
+    key, previous = loaded.signing_key(), os.environ.get(PREVIOUS_KEY) or None
+    if key is None:
+        raise SettingsError("CHECKPOINT_SIGNING_KEY is not set; expected the key to sign checkpoints with")
+    paths = catalogue.paths(of_all_groups=of_all_groups)
+    admitted, previous_key = admitted_classes(loaded.model), None if previous is None else os.fsencode(previous)
+    count = 0
+    for path in paths:
+        try:
+            count += catalogue.sign(path, admitted, previous=previous_key, key=key)
+        except (EnvelopeError, UnsafePickleError, StoreError) as error:
+            raise StateError(
+                f"{path}: {error} (the key to verify with is {PREVIOUS_KEY} here); {count} checkpoints before it "
+                "are signed anew: mend that one or remove it, and say it again"
+            ) from error
+    output.print(f"{count} checkpoints signed anew, {len(paths) - count} were signed already", highlight=False)
 
 
 def _catalogue() -> tuple[Catalogue, Settings]:
@@ -246,7 +265,3 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "?" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")

@@ -7,14 +7,15 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 -- typer reads the annotation
-from typing import IO, TYPE_CHECKING, Annotated, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from consumer.commands.terminal import one_sentence, output, settings_with_broker
-from consumer.errors import SettingsError
+from consumer.commands.terminal import AsJson, client_properties, output, print_json, settings_with_broker
+from consumer.errors import ExitCode, SettingsError
+from consumer.simulate.events import KeyBy  # noqa: TC001 -- typer reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from consumer.simulate.sender import SendReport
 
 _SHOWN_LINES: Final = 50
-EXAMPLE: Final = "Example: smart-inventory import-stock opening.csv --as-of 2026-01-01T06:00:00+01:00"
+_PROGRESS_LINES: Final = 1_000
+EXAMPLES: Final = """\
+smart-inventory import-stock opening.csv
+smart-inventory import-stock opening.csv --as-of 2026-01-01T06:00:00+01:00
+smart-inventory import-stock opening.csv --skip-bad --json"""
 
 
-def import_stock(
+def import_stock(  # noqa: PLR0913 -- one option each
     *,
     file: Annotated[
         Path,
@@ -43,52 +48,57 @@ def import_stock(
     as_of: Annotated[
         str | None,
         typer.Option(
+            metavar="TIME",
             help="When the levels were counted, as an RFC 3339 date-time; now by default. With the same time the same "
-            "file may be imported again: what is there already is a repeat. Without it each import is a new count."
+            "file may be imported again: what is there already is a repeat. Without it each import is a new count.",
         ),
     ] = None,
     document: Annotated[
         str | None,
         typer.Option(
+            metavar="ID",
             help="The transaction id of all lines, such as a stocktake's number; by default one is derived from item "
-            "and time. Needs --as-of."
+            "and time. Needs --as-of.",
         ),
     ] = None,
-    key_by: Annotated[str, typer.Option(help="Record key: store (store_id) or item (store_id:sku).")] = "store",
+    key_by: Annotated[KeyBy, typer.Option(help="Record key: store (store_id) or item (store_id:sku).")] = "store",
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Send the good lines even if some are bad; by default nothing is sent.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send opening stock levels to the input topic: one count event for each line of a CSV file."""
-    with one_sentence():
-        loaded = settings_with_broker()
-        from consumer.import_stock import BadLinesError, read_header  # noqa: PLC0415 -- the command loads what it needs
+    loaded = settings_with_broker()
+    from consumer.import_stock import BadLinesError, read_header  # noqa: PLC0415 -- the command loads what it needs
 
-        common = _document(loaded, as_of, document, key_by)
-        with file.open("rb") as opened:
-            if not opened.seekable():
-                raise SettingsError(f"{file}: expected a file that can be read twice, not a pipe")
-            header = read_header(opened)
-            good, bad = _check(opened, header, common)
-            lines = f"{bad:,} of {good + bad:,} lines of {file.name} are bad"
-            if bad and not skip_bad:
-                raise BadLinesError(f"{lines}, nothing was sent; mend them, or send the others with --skip-bad")
-            opened.seek(0)
-            report = _send(loaded, _good_events(opened, common, skip_bad=skip_bad), good)
-        _summarise(loaded, report, common, header)
-        if bad:
-            raise BadLinesError(
-                f"{lines} and were not sent, the others were; mend them and import the file again with "
-                f"--as-of {common.as_of}: what is there already will be skipped as a repeat"
-            )
+    common = _document(loaded, as_of, document, key_by)
+    with file.open("rb") as opened:
+        if not opened.seekable():
+            raise SettingsError(f"{file}: expected a file that can be read twice, not a pipe")
+        header = read_header(opened)
+        good, bad = _check(opened, header, common)
+        lines = f"{bad:,} of {good + bad:,} lines of {file.name} are bad"
+        if bad and not skip_bad:
+            raise BadLinesError(f"{lines}, nothing was sent; mend them, or send the others with --skip-bad")
+        opened.seek(0)
+        report = _send(loaded, _good_events(opened, common, skip_bad=skip_bad), good)
+    if as_json:
+        print_json(_summary(loaded, report, common, header) | {"bad_lines": bad})
+    else:
+        _print_summary(loaded, report, common, header)
+    if report.interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if bad:
+        raise BadLinesError(
+            f"{lines} and were not sent, the others were; mend them and import the file again with "
+            f"--as-of {common.as_of}: what is there already will be skipped as a repeat"
+        )
 
 
-def _document(loaded: Settings, as_of: str | None, name: str | None, key_by: str) -> Document:
+def _document(loaded: Settings, as_of: str | None, name: str | None, key_by: KeyBy) -> Document:
     from consumer.import_stock import Document, check_document  # noqa: PLC0415
     from schemas.transaction import Limits  # noqa: PLC0415
 
-    if key_by not in {"store", "item"}:
-        raise SettingsError(f"--key-by {key_by!r}: expected store or item")
     if name is not None and as_of is None:
         raise SettingsError(
             "--document needs --as-of: at another time, the same document would be a conflicting repeat of itself"
@@ -97,7 +107,7 @@ def _document(loaded: Settings, as_of: str | None, name: str | None, key_by: str
         name=name,
         as_of=datetime.now(UTC).isoformat(timespec="milliseconds") if as_of is None else as_of,
         timestamp_ms=time.time_ns() // 1_000_000,
-        key_by=key_by,  # type: ignore[arg-type]  # checked above
+        key_by=key_by,
         limits=Limits(loaded.max_quantity, loaded.max_clock_ahead_seconds),
     )
     check_document(common)
@@ -107,15 +117,22 @@ def _document(loaded: Settings, as_of: str | None, name: str | None, key_by: str
 def _check(opened: IO[bytes], header: Header, common: Document) -> tuple[int, int]:
     """Read all lines once, say what is wrong with the bad ones, and return how many are good and bad."""
     from consumer.import_stock import BadLine, read_events  # noqa: PLC0415
+    from consumer.simulate.progress import progress_bar  # noqa: PLC0415
 
     good = bad = 0
-    for event in read_events(opened, header, common):
-        if not isinstance(event, BadLine):
-            good += 1
-            continue
-        bad += 1
-        if bad <= _SHOWN_LINES:
-            sys.stderr.write(f"line {event.number}: {event.problem}\n")
+    with progress_bar(counts=False) as bar:
+        task = bar.add_task("checking", total=os.fstat(opened.fileno()).st_size)
+        for event in read_events(opened, header, common):
+            if not (good + bad) % _PROGRESS_LINES:
+                bar.update(task, completed=opened.tell())
+            if not isinstance(event, BadLine):
+                good += 1
+                continue
+            bad += 1
+            if bad <= _SHOWN_LINES:
+                bar.console.print(
+                    f"line {event.number}: {event.problem}", markup=False, highlight=False, soft_wrap=True
+                )
     if bad > _SHOWN_LINES:
         sys.stderr.write(f"and {bad - _SHOWN_LINES:,} more bad lines\n")
     return good, bad
@@ -137,15 +154,25 @@ def _changed(line: BadLine) -> SettingsError:
 
 
 def _send(loaded: Settings, events: Iterator[ShopEvent], expected: int) -> SendReport:
-    from consumer import logs  # noqa: PLC0415
-    from consumer.run import client_properties  # noqa: PLC0415
     from consumer.simulate.progress import send_with_progress  # noqa: PLC0415
 
-    config = client_properties(loaded, os.environ, logs.quiet())
+    config = client_properties(loaded)
     return send_with_progress(events, topic=loaded.input_topic, config=config, rate=None, expected=expected)
 
 
-def _summarise(loaded: Settings, report: SendReport, common: Document, header: Header) -> None:
+def _summary(loaded: Settings, report: SendReport, common: Document, header: Header) -> dict[str, Any]:
+    return {
+        "topic": loaded.input_topic,
+        "sent": report.sent,
+        "as_of": common.as_of,
+        "document": common.name,
+        "unused_columns": header.unused,
+        "seconds": report.seconds,
+        "interrupted": report.interrupted,
+    }
+
+
+def _print_summary(loaded: Settings, report: SendReport, common: Document, header: Header) -> None:
     ended = ", interrupted" if report.interrupted else ""
     table = Table(title=f"Opening levels sent to {loaded.input_topic} in {report.seconds:.1f} s{ended}")
     table.add_column("what")

@@ -6,6 +6,7 @@ import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,33 +25,33 @@ _SHOWN_VALUE: Final = 2_000
 
 
 def letters_table(topic: str, *, show_value: bool) -> Table:
-    """Return an empty table for letters."""
-    table = Table(title=f"Dead letters in {topic}")
-    for column in ("letter", "reason", "message", "original record", "its time", "attempts", "key", "value", "headers"):
-        table.add_column(column, justify="right" if column in {"attempts", "key", "value", "headers"} else "left")
+    """Return an empty table for letters; it is whole on 80 columns."""
+    table = Table(title=f"Dead letters in {topic}", box=box.SIMPLE, pad_edge=False)
+    table.add_column("letter", no_wrap=True)
+    table.add_column("reason and message", overflow="fold")
+    table.add_column("original record and its time", overflow="fold")
+    table.add_column("attempts", justify="right")
+    table.add_column("bytes", no_wrap=True)
     if show_value:
         table.add_column("content", overflow="fold")
     return table
 
 
 def row(letter: Letter, *, show_value: bool) -> list[Text]:
-    """Return a letter's cells; sizes are bytes, positions `partition:offset`."""
+    """Return a letter's cells, each of one or more lines; positions are `partition:offset`."""
     record, origin = letter.record, letter.origin
-    cells = [f"{record.partition}:{record.offset}", letter.reason]
+    cells = [[f"{record.partition}:{record.offset}"]]
     if origin is None:
-        cells += ["no dead letter of a worker's", "", "", ""]
+        cells += [[letter.reason, "no dead letter of a worker's"], [], []]
     else:
-        cells += [
-            origin.message,
-            f"{origin.topic} {origin.partition}:{origin.offset}",
-            _time(origin.timestamp_ms),
-            str(origin.attempts),
-        ]
-    cells += [_size(record.key), _size(record.value), str(_headers_size(letter))]
+        place = f"{origin.topic} {origin.partition}:{origin.offset}"
+        cells += [[letter.reason, origin.message], [place, _time(origin.timestamp_ms)], [str(origin.attempts)]]
+    sizes = {"key": _size(record.key), "value": _size(record.value), "headers": str(_headers_size(letter))}
+    cells.append([f"{name} {size}" for name, size in sizes.items()])
     if show_value:
         key, value = _shown(record.key), _shown(record.value)
-        cells.append(f"{key} {value}" if len(value) <= _SHOWN_VALUE else f"{key} {value[:_SHOWN_VALUE]}…")
-    return [Text(_printable(cell)) for cell in cells]
+        cells.append([f"{key} {value}" if len(value) <= _SHOWN_VALUE else f"{key} {value[:_SHOWN_VALUE]}…"])
+    return [Text("\n".join(_printable(line) for line in lines)) for lines in cells]
 
 
 def as_json_line(letter: Letter, *, show_value: bool) -> dict[str, Any]:
@@ -129,6 +130,15 @@ def summarise(by_reason: Counter[str], *, hidden: int, to_errors: bool) -> None:
     console.print(summary)
     if hidden:
         console.print(f"{hidden:,} more are counted but not shown; --max or --json shows them.", highlight=False)
+
+
+def plan_as_json(made: Plan, rules: Rules) -> dict[str, Any]:
+    """Return what becomes of the letters as `redrive --json` gives it; the names are public."""
+    fates = [
+        {"reason": reason, "outcome": fate.value, "letters": number}
+        for (reason, fate), number in sorted(made.fates.items())
+    ]
+    return {"from": rules.source, "to": rules.target, "outcomes": fates, "cut_off_partitions": sorted(made.cut_off)}
 
 
 def show_plan(made: Plan, rules: Rules) -> None:

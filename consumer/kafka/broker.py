@@ -9,12 +9,20 @@ from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
 from consumer.kafka.connection import KafkaConnection
+from consumer.kafka.embedded import UNCHECKED, embedded_topic, is_embedded
 from consumer.kafka.errors import error_of, of_configuration
-from consumer.kafka.topics import INPUT_MESSAGE_BYTES, OUTPUT_HEADROOM_BYTES, TopicNames, check_topics
+from consumer.kafka.reach import await_broker
+from consumer.kafka.topics import (
+    INPUT_MESSAGE_BYTES,
+    OUTPUT_HEADROOM_BYTES,
+    TopicNames,
+    check_topics,
+    cluster_of,
+)
 from consumer.settings import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -74,7 +82,10 @@ def unknown_properties(properties: Mapping[str, str]) -> list[str]:
             # A property that needs its companions (sasl.*, ssl.*) is judged with them when the clients are built.
             elif not reason.startswith("Failed to create"):
                 shown = redacted(name, value)
-                raise SettingsError(f"{_variable(name)}={shown!r} is refused: {reason.strip()}") from exception
+                raise SettingsError(
+                    f"{_variable(name)}={shown!r}: expected a value that Kafka's client takes for {name} "
+                    f"({reason.strip()}); mend it, or unset it"
+                ) from exception
     return unknown
 
 
@@ -107,6 +118,8 @@ class KafkaBroker:
         self._is_transactional = is_transactional
         self._log = log
         self._largest_output = INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES  # until the topics are checked
+        self._is_real = False  # until the broker has answered
+        self._has_warned = False
 
     def connect(self, listener: RebalanceListener) -> KafkaConnection:
         """Build both clients and begin to join the group."""
@@ -122,15 +135,47 @@ class KafkaBroker:
         except KafkaException as exception:
             raise of_configuration(exception) from exception
 
+    def await_answer(self, seconds: float, is_cancelled: Callable[[], bool]) -> None:
+        """Wait until a broker answers, and say meanwhile that and why this waits.
+
+        Raises:
+            BrokerError: none does within that time, or it refuses this worker.
+        """
+
+        def tell(cause: str, seconds_left: float) -> None:
+            brokers = self._client_config["bootstrap.servers"]
+            self._log.warning("waiting_for_broker", brokers=brokers, reason=cause, seconds_left=round(seconds_left))
+
+        await_broker(self._client_config, seconds=seconds, on_wait=tell, is_cancelled=is_cancelled)
+
     def check_topics(self) -> InputTopic:
         """Check the topics through the admin client, and that the producer may send what they take."""
-        topic = check_topics(self._client_config, self._names)
+        topic = self._embedded_topic() or check_topics(self._client_config, self._names)
         self._largest_output = topic.max_message_bytes + OUTPUT_HEADROOM_BYTES
         own = self._client_config.get("message.max.bytes")
         if own is not None and int(own) < self._largest_output:
             raise SettingsError(
                 f"KAFKA_MESSAGE_MAX_BYTES={own}: expected at least {self._largest_output}, 64 KiB more than "
                 f"{self._names.input} takes; raise it, or unset it"
+            )
+        return topic
+
+    def _embedded_topic(self) -> InputTopic | None:
+        """Return what can be known of the input where the broker is librdkafka's embedded one; None of a real one."""
+        if self._is_real:
+            return None
+        cluster = cluster_of(self._client_config)
+        self._is_real = not is_embedded(cluster)
+        if self._is_real:
+            return None
+        topic = embedded_topic(cluster, self._names, is_transactional=self._is_transactional)
+        if not self._has_warned:
+            self._has_warned = True
+            self._log.warning(
+                "embedded_broker",
+                unchecked=list(UNCHECKED),
+                reason="librdkafka's embedded broker is for trying out: it does not answer these checks, and nothing "
+                "outlives the process that hosts it",
             )
         return topic
 

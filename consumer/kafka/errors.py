@@ -28,6 +28,20 @@ _REFUSED: Final = frozenset(
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
     }
 )
+_CREDENTIALS: Final = "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SASL_MECHANISM and KAFKA_SECURITY_PROTOCOL"
+_REMEDIES: Final = {
+    KafkaError._AUTHENTICATION: _CREDENTIALS,  # noqa: SLF001
+    KafkaError.SASL_AUTHENTICATION_FAILED: _CREDENTIALS,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM: _CREDENTIALS,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "have the broker's ACLs grant its user Read, Describe and DescribeConfigs "
+    "on INPUT_TOPIC, Write, Describe and DescribeConfigs on OUTPUT_TOPIC and DEAD_LETTER_TOPIC, Read on OUTPUT_TOPIC",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "have the broker's ACLs grant its user Read on the group of CONSUMER_GROUP",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "have the broker's ACLs grant its user Write and Describe on the "
+    "transactional id CONSUMER_GROUP-INSTANCE_ID",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "have the broker's ACLs grant its user that operation on the cluster",
+}
+"""What to do about a refusal."""
+
 _FENCED: Final = frozenset(
     {
         KafkaError._FATAL,  # noqa: SLF001 -- a fenced static member's consumed error has this code and no fatal flag
@@ -98,7 +112,5 @@ def of_transaction(error: KafkaError, doing: str) -> SmartInventoryError:
 
 
 def _refused(error: KafkaError, doing: str) -> BrokerError:
-    return BrokerError(
-        f"{doing}: the broker refuses this worker ({error.name()}: {error.str()}); check the KAFKA_SECURITY_*, "
-        "KAFKA_SASL_* and KAFKA_SSL_* settings and the broker's ACLs"
-    )
+    remedy = _REMEDIES.get(error.code(), "check the KAFKA_SECURITY_*, KAFKA_SASL_* and KAFKA_SSL_* settings")
+    return BrokerError(f"{doing}: the broker refuses this worker ({error.name()}: {error.str()}); {remedy}")

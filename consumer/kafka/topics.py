@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # re-exported without saying so
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]  # re-exported without saying so
 
 from consumer.broker import InputTopic
-from consumer.errors import RetryError, TopicsError
+from consumer.errors import BrokerError, RetryError, TopicsError
 from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined]  # likewise
+    from confluent_kafka.admin import ClusterMetadata, TopicDescription  # type: ignore[attr-defined]  # likewise
 
 _SECONDS: Final = 15.0
 INPUT_MESSAGE_BYTES: Final = 1_048_588
@@ -31,6 +31,10 @@ class TopicNames(NamedTuple):
     output: str
     dead_letters: str
 
+    def variable(self, name: str) -> str:
+        """Return the environment variable that a topic's name comes from."""
+        return ("INPUT_TOPIC", "OUTPUT_TOPIC", "DEAD_LETTER_TOPIC")[self.index(name)]
+
 
 def admin_client(config: Mapping[str, Any]) -> AdminClient:
     """Return a client for questions about topics and groups.
@@ -42,6 +46,22 @@ def admin_client(config: Mapping[str, Any]) -> AdminClient:
         return AdminClient(dict(config))
     except KafkaException as exception:
         raise of_configuration(exception) from exception
+
+
+def cluster_of(config: Mapping[str, Any]) -> ClusterMetadata:
+    """Return what the cluster says of itself and all its topics: asking for one by name lets some brokers create it.
+
+    Raises:
+        BrokerError: the broker refuses this client.
+        RetryError: it could not be reached.
+    """
+    try:
+        return admin_client(config).list_topics(timeout=_SECONDS)
+    except KafkaException as exception:
+        error = error_of(exception)
+        if is_refusal(error):
+            raise of_call(error, "ask the cluster who it is") from exception
+        raise _unreachable(error) from exception
 
 
 def create_topics(
@@ -99,14 +119,15 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
     """
     admin = admin_client(config)
     described = _described(admin, names)
-    partitions = len(described[names.input].partitions)
-    for name in (names.output, names.dead_letters):
-        found = len(described[name].partitions)
-        if found < partitions:
-            raise TopicsError(
-                f"topic {name} has {found} partitions; expected at least the {partitions} of {names.input}: outputs go "
-                "to the partition of the input's number, so add partitions to it"
+    for name, operation in zip(names, (AclOperation.READ, AclOperation.WRITE, AclOperation.WRITE), strict=True):
+        allowed = described[name].authorized_operations
+        if allowed and operation not in allowed:  # else it would be found out later, some day at the first dead letter
+            raise BrokerError(
+                f"topic {name} ({names.variable(name)}): the broker's ACLs do not let this worker's user "
+                f"{operation.name.capitalize()}; grant it that (docs/operations.md has all that it needs)"
             )
+    partitions = {name: len(topic.partitions) for name, topic in described.items()}
+    check_partitions(partitions, names)
     configuration = _configuration(admin, names.input)
     policy = configuration["cleanup.policy"]
     if "compact" in policy:
@@ -121,12 +142,32 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
                 f"topic {name} has max.message.bytes={found}; expected at least {largest + OUTPUT_HEADROOM_BYTES}, 64 "
                 f"KiB more than {names.input}: a dead letter carries its original and the headers that say why"
             )
-    return InputTopic(str(described[names.input].topic_id), partitions, largest)
+    return InputTopic(str(described[names.input].topic_id), partitions[names.input], largest)
+
+
+def check_partitions(partitions: Mapping[str, int], names: TopicNames) -> None:
+    """Check that each output has as many partitions as the input, or more.
+
+    Args:
+        partitions: number by topic.
+        names: the worker's topics.
+
+    Raises:
+        TopicsError: one has fewer.
+    """
+    for name in (names.output, names.dead_letters):
+        if partitions[name] < partitions[names.input]:
+            raise TopicsError(
+                f"topic {name} has {partitions[name]} partitions; expected at least the {partitions[names.input]} of "
+                f"{names.input}: outputs go to the partition of the input's number, so add partitions to it"
+            )
 
 
 def _described(admin: AdminClient, names: TopicNames) -> dict[str, TopicDescription]:
     described: dict[str, TopicDescription] = {}
-    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_SECONDS)
+    futures = admin.describe_topics(
+        TopicCollection(list(names)), request_timeout=_SECONDS, include_authorized_operations=True
+    )
     for name, future in futures.items():
         try:
             described[name] = future.result(_SECONDS)
@@ -136,7 +177,8 @@ def _described(admin: AdminClient, names: TopicNames) -> dict[str, TopicDescript
                 raise of_call(error, f"describe topic {name}") from exception
             if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicsError(
-                    f"topic {name} does not exist; create it with `smart-inventory topics create`"
+                    f"topic {name} ({names.variable(name)}) does not exist; create it with `smart-inventory topics "
+                    "create`, or mend the name"
                 ) from exception
             raise _unreachable(error) from exception
         except TimeoutError as exception:

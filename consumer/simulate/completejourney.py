@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STORE_TIME_ZONE: Final = "America/New_York"
+EVENTS: Final = 1_625_891
+"""How many events the year has, deliveries included (counted by a test)."""
+
 DELIVERY_TIME: Final = time(6)
 MAX_UNIT_COST: Final = 1e6
 _UTC_DAY_S: Final = 86_400

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from consumer.simulate.events import ShopEvent
 
 
-def progress_bar() -> Progress:
-    """Return a bar on standard error that counts and tells the time left; in a pipe it shows nothing."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
+def progress_bar(*, counts: bool = True) -> Progress:
+    """Return a bar on standard error that tells the time left; in a pipe it shows nothing.
+
+    Args:
+        counts: show how many are done; without it, only the share.
+    """
+    numbers = (MofNCompleteColumn(),) if counts else ()
+    columns = (TextColumn("{task.description}"), BarColumn(), *numbers, TaskProgressColumn())
     console = Console(stderr=True)
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)
 

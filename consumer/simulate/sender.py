@@ -22,7 +22,8 @@ FLAT_OUT_SLICE: Final = 5_000
 SLICES_PER_S: Final = 20
 MAX_CATCH_UP_S: Final = 1.0
 
-_DEFAULTS: Final[Mapping[str, Any]] = {"linger.ms": 20, "compression.type": "lz4"}
+# What matters comes as an error: the client's own lines would break the progress bar on standard error.
+_DEFAULTS: Final[Mapping[str, Any]] = {"linger.ms": 20, "compression.type": "lz4", "log_level": 0}
 # Not the user's to change: the partitioner is part of the contract (an item's events meet in one partition, as Java's
 # clients would have it), idempotence keeps retries from reordering, and the reports of success would cost time.
 _OWNED: Final[Mapping[str, Any]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def stopped(worker: WorkerProcess, code: ExitCode) -> str:
 def test_missing_topic(new_stage: Callable[..., Stage]) -> None:
     """A missing topic is named, with the command that creates it."""
     reason = stopped(new_stage().worker(OUTPUT_TOPIC="nowhere"), ExitCode.TOPICS)
-    assert "nowhere does not exist" in reason
+    assert "topic nowhere (OUTPUT_TOPIC) does not exist" in reason
     assert "topics create" in reason
 
 
@@ -57,6 +58,7 @@ def test_unwritable_checkpoints(new_stage: Callable[..., Stage]) -> None:
     stage = new_stage(partitions=1)
     worker = stage.worker(MAX_REPLAY_RECORDS="2000", CHECKPOINT_INTERVAL_SECONDS="1")
     wait_until(lambda: worker.events("partition_fresh"), 30, "the worker to begin")
+    shutil.rmtree(stage.directory / "checkpoints")  # the start has seen that it could be written
     (stage.directory / "checkpoints").write_text("a file where the directory should be")
     stage.send(real_transactions(1_500, seed=12))
     wait_until(lambda: worker.events("checkpoint_failed"), 30, "a checkpoint to fail")

@@ -75,6 +75,9 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
 
 NOT_RUN: Final[Mapping[str, str]] = {
     "README.md#try": "`make demo` has tests of its own, `make test` runs this one; that both are targets is tested",
+    "docs/operations.md#compose": "it needs a Docker engine; tests/deployment holds the stack to account without one",
+    "docs/operations.md#completion": "it would edit the shell's start-up files; tests/unit/test_help.py has completion",
+    "docs/benchmarks.md#bench": "it takes minutes and a quiet machine; tests/broker/test_bench.py runs its parts",
 }
 """Blocks that no test runs, and why."""
 

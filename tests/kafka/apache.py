@@ -15,7 +15,7 @@ from typing import Self
 
 from .broker import Broker, BrokerError, free_port, wait_until_ready
 from .jars import Installation
-from .settings import server_properties
+from .settings import sasl_listener, server_properties
 
 _LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 _WATCHER = Path(__file__).with_name("watcher.py")
@@ -34,6 +34,7 @@ class ApacheBroker(Broker):
     def __init__(self, installation: Installation, directory: Path, port: int, heap_megabytes: int) -> None:
         """Describe a broker that does not run yet; `start` is the way to get one that does."""
         super().__init__(f"127.0.0.1:{port}")
+        self.sasl_servers: str | None = None
         self._directory = directory
         self._owner = os.getpid()
         self._java = [
@@ -58,8 +59,11 @@ class ApacheBroker(Broker):
         *,
         heap_megabytes: int = 512,
         properties: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a new, empty broker that is ready; `properties` win over those of settings.py.
+
+        With `users` (name: password) it listens at `sasl_servers` too, where they may do what ACLs grant them.
 
         Raises:
             BrokerError: It did not become ready in 60 s, or ended; the message holds the end of its log.
@@ -68,14 +72,21 @@ class ApacheBroker(Broker):
         directory = Path(tempfile.mkdtemp(prefix="kafka-broker-"))
         port = free_port()
         broker = cls(installation, directory, port, heap_megabytes)
+        controller_port = free_port()
+        extra = dict(properties or {})
+        if users:
+            sasl_port = free_port()
+            broker.sasl_servers = f"127.0.0.1:{sasl_port}"
+            ports = {"broker_port": port, "sasl_port": sasl_port, "controller_port": controller_port}
+            extra = {**sasl_listener(**ports, users=users), **extra}
         atexit.register(broker.stop)
         try:
             (directory / "server.properties").write_text(
                 server_properties(
                     broker_port=port,
-                    controller_port=free_port(),
+                    controller_port=controller_port,
                     data=str(directory / "data"),
-                    extra=properties or {},
+                    extra=extra,
                 ),
                 encoding="utf-8",
             )

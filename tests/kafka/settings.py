@@ -51,6 +51,28 @@ def server_properties(*, broker_port: int, controller_port: int, data: str, extr
     return "".join(f"{key}={value}\n" for key, value in {**node, **SINGLE_NODE, **extra}.items())
 
 
+def sasl_listener(
+    *, broker_port: int, sasl_port: int, controller_port: int, users: Mapping[str, str]
+) -> dict[str, str]:
+    """Return properties that add a listener on `sasl_port` where these users (name: password) log in by SASL/PLAIN.
+
+    They may do what ACLs grant them, at first nothing; whoever comes through `broker_port` may do everything.
+    """
+    logins = " ".join(f'user_{name}="{password}"' for name, password in users.items())
+    return {
+        "listeners": f"PLAINTEXT://127.0.0.1:{broker_port},SASL://127.0.0.1:{sasl_port},"
+        f"CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker_port},SASL://127.0.0.1:{sasl_port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f"{logins};",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+
+
 def environment_name(key: str) -> str:
     """Return the environment variable that sets the broker property `key` in a cp-kafka container.
 

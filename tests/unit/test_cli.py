@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from consumer import __version__, cli, run
 from consumer.commands import terminal
 from consumer.errors import ExitCode
-from consumer.kafka import log, topics
+from consumer.kafka import log, reach, topics
 from consumer.settings import Settings
 from consumer.simulate import sender
 from tests.stage import ROOT
@@ -83,6 +83,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_START_SECONDS", 0.0)
     monkeypatch.setattr(sender, "BROKER_TIMEOUT_S", 0.5)
     monkeypatch.setattr(log, "CALL_SECONDS", 0.5)
+    monkeypatch.setattr(reach, "SECONDS", 0.5)
 
 
 def invoke(*command: str, **variables: str) -> Result:
@@ -127,8 +128,8 @@ def test_help_has_an_example(command: list[str]) -> None:
     result = invoke(*command, "--help")
     assert result.exit_code == 0
     shown = " ".join(result.stdout.split()).replace("smart- ", "smart-")  # a line may end within the name
-    assert "Example: " in shown
-    assert f"smart-inventory {ids(command)}" in shown.split("Example: ")[1]
+    examples = shown.split("Examples: " if "Examples: " in shown else "Example: ")[1]
+    assert f"smart-inventory {ids(command)}" in examples
 
 
 @pytest.mark.parametrize(
@@ -256,8 +257,8 @@ def test_without_brokers_as_a_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--source", "moon"], ["--source 'moon'", "synthetic or completejourney"]),
-        (["--key-by", "till"], ["--key-by 'till'", "store or item"]),
+        (["--source", "moon"], ["--source", "'moon'", "'synthetic', 'completejourney'", "simulate --help"]),
+        (["--key-by", "till"], ["--key-by", "'till'", "'store', 'item'", "simulate --help"]),
     ],
 )
 def test_a_bad_option_of_simulate(arguments: list[str], words: list[str]) -> None:
@@ -314,7 +315,13 @@ def test_run_refuses_what_is_not_built_yet(variables: dict[str, str]) -> None:
 def test_run_gives_up_on_a_dead_address() -> None:
     """Where no broker answers, the worker tries for a while and then says so with its own code."""
     result = invoke("run", KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
-    assert_one_sentence(result, ExitCode.BROKER, "no start within", "KAFKA_BOOTSTRAP_SERVERS")
+    assert_one_sentence(
+        result,
+        ExitCode.BROKER,
+        "no Kafka broker answered",
+        "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1",
+        "nothing listens there",
+    )
 
 
 @pytest.mark.usefixtures("impatient")
@@ -391,4 +398,7 @@ def test_exit_codes_are_public() -> None:
         "MODEL": 10,
         "INVALID_RATIO": 11,
         "BAD_LINES": 12,
+        "INTERRUPTED": 130,
+        "OUTPUT_CLOSED": 141,
+        "TERMINATED": 143,
     }

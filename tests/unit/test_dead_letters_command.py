@@ -28,7 +28,7 @@ from consumer.dead_letters import (
     selection,
 )
 from consumer.errors import BrokerError, ExitCode, SettingsError, StateError
-from consumer.kafka import confirmed, log
+from consumer.kafka import confirmed, log, reach
 from consumer.learning.ledger import Ledger
 from consumer.learning.state import encode_state
 from consumer.letter_fate import Fate, Rules
@@ -431,7 +431,7 @@ def test_progress_is_told() -> None:
     made = MemoryLog(letters=[letter_record(0, value_of(), topic="input", of=(0, 99))], input=target)
     told: list[tuple[int, int]] = []
     plan(made, Selection(), rules(), uncommitted=made, on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(1_000, 2_400), (2_000, 2_400)]
+    assert told == [(900, 2_400), (1_900, 2_400), (2_400, 2_400)]
 
 
 # Late events
@@ -700,6 +700,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> MemoryLog:
         }
     )
     monkeypatch.setattr(log, "KafkaLog", lambda *_: made)
+    monkeypatch.setattr(reach, "await_broker", lambda _: None)
     monkeypatch.setattr(terminal.output, "_width", 300)  # the property would stay set
     monkeypatch.setattr(command, "_now_ms", lambda: NOW_MS + 60_000)
     return made
@@ -906,8 +907,19 @@ def test_on_a_terminal_it_asks_first(
     arguments = ("redrive", "--include-late")
     result = invoke(*arguments, answer=answer, MAX_CLOCK_AHEAD_SECONDS="864000")
     assert result.exit_code == 0, result.output
-    assert "Send 1 to inventory.transactions?" in result.stdout
+    assert "Send 1 to inventory.transactions?" in result.stderr
     assert len(sender.sent) == sent
+
+
+def test_redrive_as_json(sender: MemorySender) -> None:
+    """One document: what became of each letter, and how many were sent; a dry run sends none."""
+    arguments = ("redrive", "--include-late", "--json")
+    dry = json.loads(invoke(*arguments, "--dry-run", MAX_CLOCK_AHEAD_SECONDS="864000").stdout)
+    assert (dry["sent"], dry["dry_run"]) == (0, True)
+    found = json.loads(invoke(*arguments, MAX_CLOCK_AHEAD_SECONDS="864000").stdout)
+    assert (found["sent"], found["dry_run"], found["from"], found["to"]) == (len(sender.sent), False, LETTERS, INPUT)
+    assert {"reason": "occurred_at_out_of_range", "outcome": "to be sent", "letters": 1} in found["outcomes"]
+    assert found["cut_off_partitions"] == []
 
 
 def test_yes_does_not_ask(sender: MemorySender) -> None:
@@ -936,7 +948,7 @@ def test_ctrl_c_confirms_what_was_sent(sender: MemorySender, monkeypatch: pytest
     monkeypatch.setattr(sender, "send", interrupted)
     result = invoke("redrive", "--to", "repairs")
     assert result.exit_code == 130
-    assert "Interrupted: 1 of 3 were sent, all confirmed. The same command sends the rest." in result.stdout
+    assert "interrupted; 1 of 3 were sent, all confirmed: the same command sends the rest" in result.stderr
 
 
 def test_the_dead_letters_own_topic_is_no_target(sender: MemorySender) -> None:

@@ -312,3 +312,42 @@ def test_where_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """An operator on this host is told the absolute path, whatever the worker's own directory was."""
     monkeypatch.chdir(tmp_path)
     assert DirectoryStore(Path("checkpoints")).where() == f"directory {tmp_path / 'checkpoints'}"
+
+
+# Whether it can be written at all
+
+
+def test_a_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    """It makes the folders that will be needed, and writes and removes a file."""
+    DirectoryStore(tmp_path / "new").check("g", "t")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert (tmp_path / "new" / "g" / "t").is_dir()
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    """Even root cannot make a directory of it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="a file stands where a directory is expected"):
+        DirectoryStore(tmp_path / "file").check("g", "t")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "make room on that disk"),
+        (errno.EACCES, "let the worker's user"),
+        (errno.EROFS, "mount it writable"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_what_to_do_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str) -> None:
+    """The system's words, and what it takes to have them go away; the trial's file goes either way."""
+
+    def refused(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refused)
+    (tmp_path / "g" / "t").mkdir(parents=True)
+    with pytest.raises(StoreError, match=remedy):
+        DirectoryStore(tmp_path).check("g", "t")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -18,6 +18,7 @@ from consumer.commands import import_stock as command
 from consumer.commands import terminal
 from consumer.errors import ExitCode, SettingsError
 from consumer.import_stock import BadLine, Document, check_document, read_events, read_header
+from consumer.kafka import reach
 from consumer.learning.identities import Identities
 from consumer.simulate import progress
 from consumer.simulate.events import ShopEvent
@@ -384,6 +385,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[ShopEvent]:
         return SendReport({"event": len(taken)}, 0.1, interrupted=False)
 
     monkeypatch.setattr(progress, "send_with_progress", send)
+    monkeypatch.setattr(reach, "await_broker", lambda _: None)
     monkeypatch.setattr(terminal.output, "_width", 250)  # the property would stay set
     return taken
 
@@ -476,7 +478,7 @@ def test_a_file_that_changes_while_it_is_read(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--key-by", "till"], "--key-by 'till': expected store or item"),
+        (["--key-by", "till"], "'--key-by': 'till' is not one of 'store', 'item'"),
         (["--document", "stocktake-7"], "--document needs --as-of"),
         (["--as-of", "noon"], "--as-of 'noon': expected an RFC 3339 date-time"),
     ],

