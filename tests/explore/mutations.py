@@ -185,10 +185,6 @@ MUTATIONS: Final = (
             ),
         ),
     ),
-    Mutation(
-        "lost partitions committed",  # the open transaction outlives the partitions that it covers
-        (Edit(_WORKER, '        self._pending = AbortError("partitions were lost")\n', ""),),
-    ),
 )
 _FOUND: Final = re.compile(r"^seed (\d+): (.*)", re.MULTILINE)
 
