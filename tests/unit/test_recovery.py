@@ -223,3 +223,17 @@ def test_rebuild_goes_on_without_it(
     assert shop.run(allow="rebuild") == truth(80)
     assert shop.restores() == expected
     assert "checkpoint_missing" in shop.events()
+
+
+def test_a_reference_to_what_cannot_be_used_is_renewed_at_once(shop: Shop) -> None:
+    """Restored from an older file at the very committed offset, the worker says so without waiting for a record."""
+    digest = shop.path(40).name.split("-")[1].split(".")[0]
+    shop.commit(60, checkpoint_offset=40, checkpoint_digest=digest)
+    shop.spoil(40)
+    worker = shop.new_worker(shop.log, end=1_000, checkpoint_url=f"file:{shop.directory}")
+    worker.begin()
+    for _ in range(50):
+        worker.step()
+    assert worker.is_settled
+    assert (shop.log.committed and shop.log.committed.offset) == 60
+    assert shop.reference().checkpoint_offset == 60
