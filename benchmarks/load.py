@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from consumer.errors import ExitCode
 from tests.kafka import unique, wait_until
 from tests.stage import ROOT
 
