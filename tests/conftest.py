@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,12 @@ def new_stage(broker: Broker, tmp_path: Path) -> Callable[..., Stage]:
         return Stage(broker.bootstrap_servers, tmp_path / "stage", partitions=partitions, root=root)
 
     return make
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Ctrl-C count again in processes that pytest-xdist has started, and so in those that tests start."""
+    if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES: Final = """\
 smart-inventory demo
 smart-inventory demo --seconds 60 --rate 1000
-smart-inventory demo --json | tail -n 1"""
+smart-inventory demo --json"""
 
 
 def demo(  # noqa: PLR0913 -- one option each

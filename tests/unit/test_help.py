@@ -187,9 +187,10 @@ def test_completion_in_a_real_bash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script(shell: str) -> None:
-    """`--show-completion SHELL` prints what the shell is to load; bash itself takes its own."""
-    result = CliRunner().invoke(cli.app, ["--show-completion", shell], prog_name="smart-inventory")
+def test_completion_script(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--show-completion` prints what the shell that it is typed in is to load; bash itself takes its own."""
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    result = CliRunner().invoke(cli.app, ["--show-completion"], prog_name="smart-inventory")
     assert result.exit_code == 0
     assert "_SMART_INVENTORY_COMPLETE" in result.stdout
     if shell == "bash":

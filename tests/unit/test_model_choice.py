@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from consumer import model_trial
 from consumer.checkpoint.unpickling import UnsafePickleError, safe_loads
 from consumer.cli import app
+from consumer.commands import terminal
 from consumer.errors import ExitCode, ModelError, RetryError, SettingsError
 from consumer.learning.check_model import _CHECKS, Finding, Severity
 from consumer.learning.features import FEATURE_NAMES
@@ -381,8 +383,9 @@ def test_a_process_that_cannot_be_compared_with(monkeypatch: pytest.MonkeyPatch)
 
 def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
     """Run `smart-inventory check-model`; return its exit code, output and errors, blanks and rules taken out."""
-    environment = {"COLUMNS": "200", "MODEL": "", "KAFKA_BOOTSTRAP_SERVERS": ""} | variables
-    done = CliRunner().invoke(app, ["check-model", *arguments], env=environment)
+    environment = {"MODEL": "", "KAFKA_BOOTSTRAP_SERVERS": ""} | variables
+    with mock.patch.object(terminal.output, "_width", 200):
+        done = CliRunner().invoke(app, ["check-model", *arguments], env=environment)
     return done.exit_code, " ".join(done.stdout.replace("│", " ").split()), done.stderr
 
 
