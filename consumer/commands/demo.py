@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 EXAMPLES: Final = """\
 smart-inventory demo
 smart-inventory demo --seconds 60 --rate 1000
-smart-inventory demo --json"""
+smart-inventory demo --json
+KAFKA_BOOTSTRAP_SERVERS=localhost:9092 smart-inventory demo"""
 
 
 def demo(  # noqa: PLR0913 -- one option each
     *,
-    seconds: Annotated[float, typer.Option(min=1, help="How long the shop is open.")] = 30,
-    rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 500,
+    seconds: Annotated[float, typer.Option(metavar="N", min=1, help="How long the shop is open.")] = 30,
+    rate: Annotated[float, typer.Option(metavar="N", min=1, help="Events a second.")] = 500,
     source: Annotated[
         Source, typer.Option(help="synthetic (a seeded shop) or completejourney (a real retail year).")
     ] = "synthetic",
-    seed: Annotated[int, typer.Option(help="Seed of the synthetic shop and of the faults.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the synthetic shop and of the faults.")] = 0,
     model: Annotated[str, typer.Option(help="guarded, linear, or module:function of your own.")] = "guarded",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line; the last one is the summary.")] = (
         False

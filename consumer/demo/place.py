@@ -11,12 +11,13 @@ from confluent_kafka import KafkaException, Producer
 from consumer import logs
 from consumer.errors import BrokerError
 from consumer.kafka.errors import error_of
+from consumer.kafka.reach import await_broker
 from consumer.kafka.topics import TopicNames, create_topics
 from consumer.run import client_properties
 from consumer.settings import Guarantee, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PARTITIONS: Final = 4
 """As many as the embedded broker gives to each topic; on the user's broker the demo has the same."""
@@ -77,8 +78,13 @@ class Place:
         }
 
 
-def open_place(settings: Settings, environment: Mapping[str, str]) -> Place:
+def open_place(settings: Settings, environment: Mapping[str, str], on_wait: Callable[[str, float], None]) -> Place:
     """Return a place with its topics created: on the broker of the settings, or embedded where they name none.
+
+    Args:
+        settings: name the user's broker, or none.
+        environment: its security, in `KAFKA_*`.
+        on_wait: hears why the user's broker does not answer yet, and the seconds left.
 
     Raises:
         BrokerError: no broker answered, or none could be opened here.
@@ -90,6 +96,7 @@ def open_place(settings: Settings, environment: Mapping[str, str]) -> Place:
     name = f"inventory.demo-{secrets.token_hex(4)}"
     topics = TopicNames(f"{name}.transactions", f"{name}.stock-predictions", f"{name}.transactions.dead-letters")
     config = {"log_level": "0", **client_properties(settings, environment, logs.quiet())}  # errors come as errors
+    await_broker(config, on_wait=on_wait)
     create_topics(config, topics, partitions=PARTITIONS, replication_factor=-1, retention_ms=-1)
     return Place(config, topics, name, Guarantee.EXACTLY_ONCE, is_embedded=False)
 

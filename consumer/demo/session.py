@@ -75,8 +75,13 @@ def run_demo(plan: Plan, settings: Settings, environment: Mapping[str, str], dis
     try:
         with ExitStack() as closing, _signals() as is_asked:
             closing.callback(display.close)
-            display.waiting(f"connecting to {settings.kafka_bootstrap_servers or 'a broker of its own'}", 0.0)
-            place = open_place(settings, environment)
+            broker = settings.kafka_bootstrap_servers or "a broker of its own"
+            display.waiting(f"connecting to {broker}", 0.0)
+            place = open_place(
+                settings,
+                environment,
+                on_wait=lambda cause, left: display.waiting(f"{broker}: {cause}; trying for {left:.0f} s more", 0.0),
+            )
             worker = WorkerProcess(place.worker_environment(environment), plan.model, directory)
             closing.callback(worker.kill)
             summary = _Demo(plan, place, worker, display, environment, is_asked).run(closing)

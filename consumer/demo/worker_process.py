@@ -57,7 +57,7 @@ class WorkerProcess:
             "MODEL": model,
             "CHECKPOINT_URL": f"file:{quote(str(directory / 'checkpoints'))}",
             "CHECKPOINT_INTERVAL_SECONDS": str(CHECKPOINT_SECONDS),
-            "SHUTDOWN_SECONDS": "20",
+            "LOG_FORMAT": "json",
         }
         with self.log.open("wb") as log:
             # A group of its own: a terminal's Ctrl-C is for the demo, which then stops the worker in good order.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from consumer.kafka.topics import TopicNames
 
-UNCHECKED: Final = ("topic id", "cleanup.policy", "max.message.bytes")
+UNCHECKED: Final = ("topic id", "permissions", "cleanup.policy", "max.message.bytes")
 """What the start asks a broker that an embedded one cannot answer."""
 
 _CLUSTER_ID: Final = re.compile(r"mockCluster[0-9a-f]+").fullmatch

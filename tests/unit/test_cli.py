@@ -34,6 +34,7 @@ CHECKPOINTS: Final = tuple(["checkpoints", verb] for verb in ("list", "show", "v
 COMMANDS: Final = (
     ["run"],
     ["config"],
+    ["demo"],
     ["topics", "create"],
     ["simulate"],
     ["dead-letters", "list"],

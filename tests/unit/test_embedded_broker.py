@@ -45,13 +45,13 @@ def kafka(address: str, names: TopicNames = NAMES, *, is_transactional: bool = F
 
 
 def test_at_least_once_starts_on_it_and_one_warning_names_what_was_not_checked(address: str) -> None:
-    """A start asks three things that it does not answer; the topics are checked again at each rebuild, quietly."""
+    """A start asks four things that it does not answer; the topics are checked again at each rebuild, quietly."""
     broker = kafka(address)
     with capture_logs() as logged:
         topics = [broker.check_topics() for _ in range(3)]
     (warning,) = logged
     assert (warning["event"], warning["log_level"]) == ("embedded_broker", "warning")
-    assert warning["unchecked"] == ["topic id", "cleanup.policy", "max.message.bytes"]
+    assert warning["unchecked"] == ["topic id", "permissions", "cleanup.policy", "max.message.bytes"]
     assert topics[0].partitions == 4
     assert len(set(topics)) == 1
 
