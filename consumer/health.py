@@ -94,7 +94,11 @@ def serve(port: int, registry: CollectorRegistry, health: Health) -> tuple[int, 
             f"METRICS_PORT={port} cannot be served: {error.strerror}; choose another port, or 0 for any free one"
         ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server.server_port, server.shutdown
+
+    def stop() -> None:  # beside the end, which need not wait for it: the server looks up only twice a second
+        threading.Thread(target=server.shutdown, name="stop-metrics", daemon=True).start()
+
+    return server.server_port, stop
 
 
 _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")  # in a new list each time: wsgiref adds to the one it gets
