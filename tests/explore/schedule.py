@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from consumer.broker import Committed
-from consumer.checkpoint.reference import decode_reference
+from consumer.checkpoint.reference import UnreadableReferenceError, decode_reference
 from consumer.permissions import Permissions
 from consumer.settings import Guarantee
 from consumer.testing.cluster import SimulatedCluster
@@ -157,9 +158,10 @@ class Schedule:
     def _retention(self) -> None:
         """Delete what no restart needs: below the checkpoint that the committed offset refers to."""
         for number, committed in self.cluster.offsets.committed.items():
-            offset = decode_reference(committed.metadata).checkpoint_offset
-            if self._has_retention and offset is not None:
-                self.cluster.log(INPUT, number).delete_below(offset)
+            with suppress(UnreadableReferenceError):  # the worker's own finding, at its next start
+                offset = decode_reference(committed.metadata).checkpoint_offset
+                if self._has_retention and offset is not None:
+                    self.cluster.log(INPUT, number).delete_below(offset)
 
     def _damage(self) -> None:
         if not self._has_retention and self.disk.files:
