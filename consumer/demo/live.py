@@ -34,7 +34,7 @@ _OTHER_LINES: Final = 16
 _OTHER_LINES_WHEN_WIDE: Final = 8
 _ROWS: Final = (3, 12)
 _MOST_REASONS: Final = 8
-_CAPTION: Final = "before: by the books; told: by the till; discrepancy: told, but not explained"
+_CAPTION: Final = "discrepancy: what the till told, less what the books expect; drift: its sum"
 _STYLES: Final = {"": "", "heading": "bold", "good": "green", "bad": "bold red"}
 
 

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from tests.kafka import wait_until
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
+
+_PATIENCE_SECONDS: Final = 20
 
 
 class Terminal:
@@ -80,7 +82,10 @@ class Terminal:
             raise AssertionError(f"the shell ended; expected {words!r}, output:\n{self.output}")
 
     def interrupt(self, seconds: float = 60) -> int:
-        """Press Ctrl-C and return the exit code of what ran."""
+        """Press Ctrl-C and return the exit code of what ran; one may be lost in a client's own code: press again."""
+        self._signal(signal.SIGINT)
+        with suppress(AssertionError):
+            return self._wait(_PATIENCE_SECONDS)
         self._signal(signal.SIGINT)
         return self._wait(seconds)
 
