@@ -151,7 +151,7 @@ class Worker:
         self._partitions = partitions
         self._fenced_at: deque[float] = deque()
         self._is_stopping = False
-        self._is_settled = False
+        self._are_clients_settled = False
         self._end = EndOfInput(clock, log) if stop_at_end else None
         self._gauges_at = 0.0
         self._committed_at = clock()
@@ -178,7 +178,7 @@ class Worker:
 
     def begin(self, connection: Connection | None = None) -> None:
         """Take the connection, or build one; what `run` does before its first step."""
-        self._is_settled = connection is not None
+        self._are_clients_settled = connection is not None
         self._use(connection or self._broker.connect(self))
 
     def step(self) -> bool:
@@ -188,18 +188,18 @@ class Worker:
             StopError: only the operator can help.
         """
         try:
-            if self._is_stopping and not self._is_settled:
+            if self._is_stopping and not self._are_clients_settled:
                 self.abandon()  # nothing is open and nothing can be committed
                 return True
-            if not self._is_settled:
+            if not self._are_clients_settled:
                 self._settle()
-                self._is_settled = True
+                self._are_clients_settled = True
             if self._is_stopping or self._has_reached_end():
                 self._finish()
                 return True
             self._turn()
         except RecoverableError as error:
-            self._is_settled = self._recover(error)
+            self._are_clients_settled = self._recover(error)
         except RetryError as error:
             self._log.info("retry", reason=str(error))
         return False
@@ -212,7 +212,7 @@ class Worker:
     @property
     def is_settled(self) -> bool:
         """It has joined the group, and every partition assigned to it, possibly none, is live."""
-        return self._is_settled and self._assignment.is_settled
+        return self._are_clients_settled and self._assignment.is_settled
 
     def abandon(self) -> None:
         """Throw the clients away, committing nothing: the next start finds what was committed."""

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from consumer.record import Record
 
-_INPUT: Final = "inventory.transactions"
-_OUTPUT: Final = "inventory.stock-predictions"
-_DEAD_LETTERS: Final = "inventory.transactions.dead-letters"
 _MOST_TURNS: Final = 1_000_000
 _NOW_MS: Final = 1_800_000_000_000
 
@@ -67,16 +64,20 @@ class WorkerTestDriver:
 
     def __init__(self, *, partitions: int = 1, permissions: Permissions = NONE_GIVEN, **settings: Any) -> None:  # noqa: ANN401 -- what the settings take
         defaults: dict[str, Any] = {"kafka_bootstrap_servers": "simulated:0", "instance_id": "driver"}
-        loaded = Settings(
-            input_topic=_INPUT, output_topic=_OUTPUT, dead_letter_topic=_DEAD_LETTERS, **{**defaults, **settings}
-        )
+        loaded = Settings(**{**defaults, **settings})
         check_for_run(loaded)
+        self._settings = loaded
         self._partitions = partitions
         self._cluster = SimulatedCluster(partitions)
         self._disk = Disk()
         self._process = SimulatedProcess(self._cluster, self._disk, loaded, permissions=permissions)
         self._read = dict.fromkeys(
-            [(topic, number) for topic in (_OUTPUT, _DEAD_LETTERS) for number in range(partitions)], 0
+            [
+                (topic, number)
+                for topic in (loaded.output_topic, loaded.dead_letter_topic)
+                for number in range(partitions)
+            ],
+            0,
         )
 
     def __enter__(self) -> Self:
@@ -114,7 +115,7 @@ class WorkerTestDriver:
         """
         if partition is None:
             partition = home_partition(key or b"", self._partitions)
-        return self._cluster.send(_INPUT, partition, value, key=key, timestamp_ms=timestamp_ms)
+        return self._cluster.send(self._settings.input_topic, partition, value, key=key, timestamp_ms=timestamp_ms)
 
     def run(self) -> list[dict[str, Any]]:
         """Let the worker process everything that was sent, and return the new predictions, partition by partition.
@@ -135,12 +136,12 @@ class WorkerTestDriver:
         else:
             raise AssertionError(f"the worker got nowhere in {_MOST_TURNS} turns: {self.log[-5:]}")
         self._cluster.advance(3.0)  # until the last marker is written
-        return [msgspec.json.decode(record.value or b"") for record in self._new(_OUTPUT)]
+        return [msgspec.json.decode(record.value or b"") for record in self._new(self._settings.output_topic)]
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters that have come since the last call."""
         letters = []
-        for record in self._new(_DEAD_LETTERS):
+        for record in self._new(self._settings.dead_letter_topic):
             headers = {
                 name: (value or b"").decode() for name, value in record.headers or () if name.startswith("error.")
             }
@@ -191,7 +192,7 @@ class WorkerTestDriver:
 
     def _is_done(self) -> bool:
         worker, offsets = self._process.worker, self._cluster.offsets
-        ends = {number: self._cluster.log(_INPUT, number).end for number in range(self._partitions)}
+        ends = {number: self._cluster.log(self._settings.input_topic, number).end for number in range(self._partitions)}
         committed = {number: each.offset for number, each in offsets.committed.items() if offsets.is_stable(number)}
         return worker is not None and worker.is_settled and committed == ends
 

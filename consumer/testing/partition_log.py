@@ -96,9 +96,9 @@ class PartitionLog:
         self._open.remove(span)
         self._entries.append(Entry(None, span))
 
-    def committed(self, offset: int, limit: int | None = None) -> Iterator[Record]:
+    def committed(self, offset: int) -> Iterator[Record]:
         """Yield what a read_committed reader sees from `offset` on, below the last stable offset."""
-        for entry in self._entries[max(offset, self.start) : self.stable if limit is None else limit]:
+        for entry in self._entries[max(offset, self.start) : self.stable]:
             if entry.record is not None and (entry.span is None or entry.span.fate is Fate.COMMITTED):
                 yield entry.record
 

@@ -136,10 +136,6 @@ class TransactionCoordinator:
                 known.epoch += 1  # whoever had it open is fenced
                 self.end(known, Fate.ABORTED, now)
 
-    def next_due(self, known: TransactionalId) -> float | None:
-        """Return when the last marker under way arrives; None where none is."""
-        return max((due for due, _ in known.ongoing.markers), default=None) if known.ongoing else None
-
     def _settle_offsets(self, ongoing: Ongoing) -> None:
         for partition, committed in ongoing.offsets.items():
             self._offsets.pending[partition].remove(ongoing)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import ModelError, SettingsError, StateError
+from consumer.errors import LogGapError, ModelError, SettingsError, StateError
 from consumer.testing import WorkerTestDriver
 from schemas.routing import home_partition
 
@@ -131,4 +131,16 @@ def test_a_lost_checkpoint_stops_as_it_would_in_production() -> None:
     shop._disk.files.clear()
     shop.send(**sale(1))
     with pytest.raises(StateError, match="run --rebuild"):
+        shop.run()
+
+
+def test_a_log_that_has_lost_its_end_stops_as_it_would_in_production() -> None:
+    """As after an unclean leader election: what was read and learned from is not there any more."""
+    shop = WorkerTestDriver()
+    for number in range(5):
+        shop.send(**sale(number + 1, 20 - number))
+    shop.run()
+    shop.kill()
+    shop._cluster.log("inventory.transactions", 0).truncate(3)
+    with pytest.raises(LogGapError, match="ends at offset 3, below the committed offset 5: the log has lost records"):
         shop.run()
