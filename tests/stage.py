@@ -128,6 +128,30 @@ def _json(line: bytes) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
+def oracle_of(
+    learning: LearningSettings,
+    topic: str,
+    partition: int,
+    *,
+    partitions: int | None = None,
+    regressor: Callable[[], Any] = reference_pipeline,
+) -> PartitionOracle:
+    """Return the independent loop of one partition under these settings, nothing fed yet."""
+    return PartitionOracle(
+        topic=topic,
+        partition=partition,
+        model_id=fingerprint(learning, model_kind(learning.model).parameters).model_id,
+        messages={reason.value: text for reason, text in MESSAGES.items()},
+        field_expectations=EXPECTED,
+        max_quantity=learning.limits.max_quantity,
+        max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
+        seen_ids=learning.seen_ids,
+        scope=learning.scope.value,
+        partitions=partitions,
+        regressor=regressor,
+    )
+
+
 class Stage:
     """Topics, a group and a checkpoint directory that nobody else uses."""
 
@@ -247,19 +271,7 @@ class Stage:
         regressor: Callable[[], Any] = reference_pipeline,
     ) -> PartitionOracle:
         """Return the independent loop of one partition, nothing fed yet."""
-        return PartitionOracle(
-            topic=self.input,
-            partition=partition,
-            model_id=fingerprint(learning, model_kind(learning.model).parameters).model_id,
-            messages={reason.value: text for reason, text in MESSAGES.items()},
-            field_expectations=EXPECTED,
-            max_quantity=learning.limits.max_quantity,
-            max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
-            seen_ids=learning.seen_ids,
-            scope=learning.scope.value,
-            partitions=self.partitions,
-            regressor=regressor,
-        )
+        return oracle_of(learning, self.input, partition, partitions=self.partitions, regressor=regressor)
 
     def truth(
         self,

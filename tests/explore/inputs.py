@@ -6,9 +6,8 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from consumer.learning.fingerprint import LearningSettings, fingerprint
+from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
-from consumer.model_choice import model_kind
 from consumer.settings import Guarantee, Settings
 from consumer.simulate.faults import with_faults
 from consumer.simulate.synthetic import synthetic_events
@@ -16,9 +15,9 @@ from consumer.testing.cluster import SimulatedCluster
 from consumer.testing.partition_log import Fate
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk
-from schemas.dead_letter import EXPECTED, MESSAGES
 from schemas.transaction import Limits
-from tests.oracle import PartitionOracle, Published
+from tests.oracle import Published
+from tests.stage import oracle_of
 
 if TYPE_CHECKING:
     from consumer.simulate.events import ShopEvent
@@ -171,14 +170,7 @@ def _source(kind: str, value: bytes | None, headers: tuple[tuple[str, bytes | No
 
 def _truth(cluster: SimulatedCluster, partition: int) -> list[Published]:
     learning = LearningSettings("linear", ModelScope.PARTITION, SEEN_IDS, 1_000, Limits())
-    oracle = PartitionOracle(
-        topic=INPUT,
-        partition=partition,
-        model_id=fingerprint(learning, model_kind("linear").parameters).model_id,
-        messages={reason.value: text for reason, text in MESSAGES.items()},
-        field_expectations=EXPECTED,
-        seen_ids=SEEN_IDS,
-    )
+    oracle = oracle_of(learning, INPUT, partition)
     fed = (
         oracle.feed((each.offset, each.timestamp_ms, each.key, each.value, each.headers or ()))
         for each in cluster.committed_records(INPUT, partition)
