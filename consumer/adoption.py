@@ -98,11 +98,10 @@ class Adoption:
 
     def _open(self, partition: int, reference: Reference) -> tuple[Header, dict[str, bytes]] | None:
         """Open the referenced checkpoint, which must be of the reference's own meaning."""
-        if reference.checkpoint_offset is None or reference.checkpoint_digest is None:
+        name = self._reader.referenced(partition, reference)
+        if name is None:
             return None
-        header, sections = self._reader.open(
-            self._reader.name(partition, reference.checkpoint_offset, reference.checkpoint_digest)
-        )
+        header, sections = self._reader.open(name)
         found = (header.topic_id, header.fingerprint, header.hash_seed)
         expected = (reference.topic_id, reference.fingerprint, reference.hash_seed)
         if found != expected:

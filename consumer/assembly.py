@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import river
 
 from consumer import __version__
-from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import Identity
 from consumer.checkpoint.model_file import read_warm_start
 from consumer.errors import SettingsError
@@ -70,6 +69,7 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     settings: Settings,
     *,
     broker: Broker,
+    store: CheckpointStore,
     topic: InputTopic,
     health: Health,
     metrics: Metrics,
@@ -78,13 +78,11 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     stop_at_end: bool,
     skips: Sequence[SkipRange],
     permissions: Permissions = NONE_GIVEN,
-    store: CheckpointStore | None = None,
     surroundings: Surroundings = REAL,
 ) -> Worker:
     """Return a worker of these settings over this broker.
 
-    Checkpoints go where `CHECKPOINT_URL` says, unless a store is given; other surroundings than the real ones are for
-    simulations.
+    Other surroundings than the real ones are for simulations.
     """
     warm_start = warm_start_of(settings, is_required=permissions.require_warm_start)
     learning = learning_settings(settings, topic, warm_start)
@@ -100,7 +98,7 @@ def build_worker(  # noqa: PLR0913 -- its parts, named
     )
     return Worker(
         broker=broker,
-        store=store or DirectoryStore(settings.checkpoint_directory()),
+        store=store,
         identity=Identity(
             group=settings.consumer_group,
             topic=settings.input_topic,

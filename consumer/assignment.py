@@ -146,6 +146,7 @@ class Assignment:
         return Reference(
             checkpoint_offset=name.offset if name else (before.checkpoint_offset if before else None),
             checkpoint_digest=name.digest if name else (before.checkpoint_digest if before else None),
+            checkpoint_place=name.place if name else (before.checkpoint_place if before else None),
             topic_id=self._identity.topic_id,
             fingerprint=self._identity.fingerprint,
             hash_seed=self._identity.hash_seed,

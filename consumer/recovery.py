@@ -205,10 +205,8 @@ class Recovery:
         """Yield the rungs from the top; the store is listed only once the first has failed."""
         partition, floor = assigned.partition, assigned.adopted_offset
         reference = goal.reference if isinstance(goal, CommittedGoal) else None
-        referenced = None
-        if reference is not None and reference.checkpoint_offset is not None:
-            digest = reference.checkpoint_digest or ""  # never one without the other
-            referenced = self._reader.name(partition, reference.checkpoint_offset, digest)
+        referenced = self._reader.referenced(partition, reference) if reference is not None else None
+        if referenced is not None:
             yield Rung(referenced, "checkpoint")
         if reference is None or reference.records_applied > 0:
             lowest = floor if floor is not None else reference.first_offset if reference is not None else 0

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from consumer import __version__, hash_seed
-from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.store import StoreError
 from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
 from consumer.health import Health, serve
@@ -20,6 +19,7 @@ from consumer.kafka.topics import TopicNames
 from consumer.metrics import Metrics
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
+from consumer.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from consumer.broker import Connection, InputTopic, RebalanceListener
+    from consumer.checkpoint.store import CheckpointStore
     from consumer.skips import SkipRange
     from consumer.worker import Worker
 
@@ -50,7 +51,8 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         StopError: only the operator can help.
     """
     check_for_run(settings)
-    _check_checkpoints(settings)
+    store = open_store(settings)
+    _check(store, settings)
     process = _Process(settings, log)
     process.take_signals()
     broker = kafka_broker(settings, environment, log)
@@ -75,6 +77,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
             worker = build_worker(
                 settings,
                 broker=broker,
+                store=store,
                 topic=topic,
                 health=health,
                 metrics=metrics,
@@ -104,10 +107,10 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         process.disarm()
 
 
-def _check_checkpoints(settings: Settings) -> None:
+def _check(store: CheckpointStore, settings: Settings) -> None:
     """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
     try:
-        DirectoryStore(settings.checkpoint_directory()).check(settings.consumer_group, settings.input_topic)
+        store.check(settings.consumer_group, settings.input_topic)
     except StoreError as error:
         raise CheckpointsError(
             f"CHECKPOINT_URL={settings.checkpoint_url}: checkpoints cannot be written to {error}, or name another "

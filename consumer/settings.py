@@ -7,7 +7,7 @@ import re
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -63,6 +63,18 @@ def _topic_name(value: str) -> str:
 
 Topic = Annotated[str, AfterValidator(_topic_name)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class CheckpointLocation(NamedTuple):
+    """Where `CHECKPOINT_URL` says that checkpoints go.
+
+    Attributes:
+        scheme: `file`.
+        path: the directory.
+    """
+
+    scheme: str
+    path: str
 
 
 class Settings(BaseSettings):
@@ -128,18 +140,26 @@ class Settings(BaseSettings):
         default=LogFormat.AUTO, description="json, text, or auto: text on a terminal, else JSON lines."
     )
 
+    def checkpoint_location(self) -> CheckpointLocation:
+        """Return the parts of `CHECKPOINT_URL`.
+
+        Raises:
+            SettingsError: a scheme that is none of ours, or no place after it.
+        """
+        scheme, colon, path = self.checkpoint_url.partition(":")
+        if scheme == "file" and colon and path:
+            return CheckpointLocation(scheme, unquote(path.removeprefix("//")))
+        raise SettingsError(
+            f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints"
+        )
+
     def checkpoint_directory(self) -> Path:
         """Return the directory of `CHECKPOINT_URL`.
 
         Raises:
-            SettingsError: another scheme than `file`.
+            SettingsError: it is none.
         """
-        scheme, colon, path = self.checkpoint_url.partition(":")
-        if scheme != "file" or not colon or not path:
-            raise SettingsError(
-                f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints"
-            )
-        return Path(unquote(path.removeprefix("//")))
+        return Path(self.checkpoint_location().path)
 
     def signing_key(self) -> bytes | None:
         """Return the bytes of `CHECKPOINT_SIGNING_KEY`; None where it is not set."""
@@ -173,7 +193,7 @@ def check_for_run(settings: Settings) -> None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
     if settings.model not in {"guarded", "linear"} and ":" not in settings.model:
         raise SettingsError(f"MODEL={settings.model!r}: expected guarded, linear, or module:function for your own")
-    settings.checkpoint_directory()
+    settings.checkpoint_location()
 
 
 def kafka_properties(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,15 +1,17 @@
-"""What a worker takes from the world beside Kafka and the store: time, and a background to write checkpoints in."""
+"""What a worker takes from the world beside Kafka and the store: time, and a background for checkpoints."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from consumer.checkpoint.background_reads import BackgroundReads
 from consumer.checkpoint.writer import BackgroundWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumer.checkpoint.store import CheckpointReads, CheckpointStore
     from consumer.checkpoint.writer import Sealing, Writer
 
 
@@ -20,11 +22,13 @@ class Surroundings(NamedTuple):
         clock: monotonic, in seconds.
         sleep: waits that many seconds.
         new_writer: what makes checkpoints durable, and when.
+        reads_of: how the loop reads a store.
     """
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     new_writer: Callable[[Sealing], Writer] = BackgroundWriter
+    reads_of: Callable[[CheckpointStore], CheckpointReads] = BackgroundReads
 
 
 REAL: Final = Surroundings()

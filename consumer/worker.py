@@ -119,7 +119,9 @@ class Worker:
         self._sleep = surroundings.sleep
         self._recovery = Recovery(
             identity=identity,
-            reader=CheckpointReader(store, identity, admitted=admitted, key=settings.signing_key()),
+            reader=CheckpointReader(
+                surroundings.reads_of(store), identity, admitted=admitted, key=settings.signing_key()
+            ),
             new_task=self._new_task,
             topics={Outcome.PREDICTION: settings.output_topic, Outcome.DEAD_LETTER: settings.dead_letter_topic},
             permissions=permissions,

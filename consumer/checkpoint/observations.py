@@ -12,7 +12,7 @@ from consumer.learning.state import decode_state
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from consumer.checkpoint.store import CheckpointName, CheckpointStore
+    from consumer.checkpoint.store import CheckpointName, CheckpointReads
     from consumer.learning.ledger import Entry
     from schemas.transaction import Event
 
@@ -37,7 +37,7 @@ class Observations:
 
 
 def newest_observations(
-    store: CheckpointStore, group: str, topic: str, partition: int, key: bytes | None
+    store: CheckpointReads, group: str, topic: str, partition: int, key: bytes | None
 ) -> Observations:
     """Return what the partition's newest readable checkpoint holds; the worker may be some seconds ahead of it.
 
@@ -69,7 +69,7 @@ def newest_observations(
     )
 
 
-def _read(store: CheckpointStore, name: CheckpointName, key: bytes | None) -> Observations:
+def _read(store: CheckpointReads, name: CheckpointName, key: bytes | None) -> Observations:
     """Read one checkpoint's ledger; its models stay pickled, so nothing that the file could choose is run."""
     data = store.read(name)
     if data is None:

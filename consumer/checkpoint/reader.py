@@ -11,7 +11,8 @@ from consumer.errors import StateError
 
 if TYPE_CHECKING:
     from consumer.checkpoint.envelope import Header, Identity
-    from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.reference import Reference
+    from consumer.checkpoint.store import CheckpointReads
     from consumer.checkpoint.unpickling import Admitted
     from consumer.learning.task import PartitionTask
 
@@ -31,7 +32,7 @@ class CheckpointReader:
     """
 
     def __init__(
-        self, store: CheckpointStore, identity: Identity, *, admitted: Admitted, key: bytes | None = None
+        self, store: CheckpointReads, identity: Identity, *, admitted: Admitted, key: bytes | None = None
     ) -> None:
         self._store = store
         self._identity = identity
@@ -42,9 +43,18 @@ class CheckpointReader:
         """Return the store's place in words that an operator can act on."""
         return self._store.where()
 
-    def name(self, partition: int, offset: int, digest: str) -> CheckpointName:
-        """Return the name that the writer gave to such a checkpoint."""
-        return CheckpointName(self._identity.group, self._identity.topic, partition, offset, digest)
+    def referenced(self, partition: int, reference: Reference) -> CheckpointName | None:
+        """Return the name of the checkpoint that a reference names; None where it names none."""
+        if reference.checkpoint_offset is None or reference.checkpoint_digest is None:
+            return None
+        return CheckpointName(
+            self._identity.group,
+            self._identity.topic,
+            partition,
+            reference.checkpoint_offset,
+            reference.checkpoint_digest,
+            reference.checkpoint_place,
+        )
 
     def names(self, partition: int) -> list[CheckpointName]:
         """Return the names of a partition's checkpoints, the highest offset first.

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from consumer.checkpoint.store import MAX_PLACE_CHARACTERS
+
 REFERENCE_FORMAT: Final = 1
 MAX_METADATA_BYTES: Final = 512
 _MAX_OFFSET: Final = 2**63 - 1
+_PLACE: Final = re.compile(rf"[a-z0-9.:+-]{{1,{MAX_PLACE_CHARACTERS}}}", re.ASCII).fullmatch
 _HEX: Final = re.compile(r"[0-9a-f]{16,64}").fullmatch
 
 
@@ -27,6 +30,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         checkpoint_offset: the offset that the checkpoint stands at, None while no checkpoint exists.
         checkpoint_digest: the checkpoint's digest, hexadecimal; None while no checkpoint exists.
+        checkpoint_place: where in its store the checkpoint lies, None where that needs no saying.
         topic_id: the input topic's id; a topic created anew under the old name has another one.
         fingerprint: digest of everything that gives predictions their meaning.
         hash_seed: Python's hash seed, on which a model's last bits may depend.
@@ -46,6 +50,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     records_applied: int = msgspec.field(name="n")
     chain: str = msgspec.field(name="c")
     adopted_offset: int | None = msgspec.field(name="a", default=None)
+    checkpoint_place: str | None = msgspec.field(name="p", default=None)
     format: int = msgspec.field(name="v", default=REFERENCE_FORMAT)
 
     def encode(self) -> str:
@@ -85,6 +90,7 @@ def _check(reference: Reference) -> None:
         len(msgspec.json.encode(reference)) <= MAX_METADATA_BYTES  # else nothing of it could be committed again
         and (digest is None) != has_offset
         and (digest is None or _HEX(digest))
+        and (reference.checkpoint_place is None or (has_offset and _PLACE(reference.checkpoint_place)))
         and _HEX(reference.chain)
         and 0 <= reference.first_offset <= _MAX_OFFSET
         and 0 <= reference.records_applied <= _MAX_OFFSET

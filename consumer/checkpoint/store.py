@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 
-class CheckpointName(NamedTuple):
+@dataclass(frozen=True, order=True, slots=True)
+class CheckpointName:
     """The name of one immutable checkpoint; whatever the state, another name.
 
     Attributes:
@@ -14,6 +16,8 @@ class CheckpointName(NamedTuple):
         partition: the input partition.
         offset: the next offset of the state within.
         digest: the checkpoint's digest, hexadecimal.
+        place: where in its store it lies, as `CheckpointStore.write` said; no part of the name, but a store that would
+            have to search finds it sooner. None where the store needs none, or nobody knows.
     """
 
     group: str
@@ -21,24 +25,25 @@ class CheckpointName(NamedTuple):
     partition: int
     offset: int
     digest: str
+    place: str | None = field(default=None, compare=False)
+
+    def is_of(self, group: str, topic: str, partition: int) -> bool:
+        """Tell whether it is a checkpoint of this partition in this group."""
+        return (self.group, self.topic, self.partition) == (group, topic, partition)
+
+
+MAX_PLACE_CHARACTERS: Final = 32
 
 
 class StoreError(Exception):
     """The store could not do what was asked: disk full, no permission, not reachable."""
 
 
-class CheckpointStore(Protocol):
-    """Keeps immutable checkpoints by name.
-
-    Methods may block and may be called from another thread than the loop's, one call at a time. All but `read` raise
-    `StoreError` where the store fails.
-    """
-
-    def write(self, name: CheckpointName, data: bytes) -> None:
-        """Keep `data` durably under `name`; when this returns, no crash can lose or tear it."""
+class CheckpointReads(Protocol):
+    """The part of a store that a restore needs; the loop's own may raise `RetryError` while an answer is on its way."""
 
     def read(self, name: CheckpointName) -> bytes | None:
-        """Return the checkpoint, None where it is absent.
+        """Return the checkpoint, None where it is absent; a place in the name is a hint, and may be wrong.
 
         Raises:
             StoreError: it is there but cannot be read.
@@ -47,8 +52,31 @@ class CheckpointStore(Protocol):
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
         """Return the names of all checkpoints of a partition, lowest offset first."""
 
+    def where(self) -> str:
+        """Return the place in words that an operator can act on."""
+
+
+class CheckpointStore(CheckpointReads, Protocol):
+    """Keeps immutable checkpoints by name.
+
+    Methods may block and may be called from several threads at once; one thread alone writes and deletes. All raise
+    `StoreError` where the store fails.
+    """
+
+    def write(self, name: CheckpointName, data: bytes) -> str | None:
+        """Keep `data` durably under `name`; when this returns, no crash can lose or tear it.
+
+        Returns:
+            The place where it lies, at most `MAX_PLACE_CHARACTERS` of `a-z0-9.:+-`, for the reference to carry; None
+            where the name alone is enough to find it.
+        """
+
     def delete(self, name: CheckpointName) -> None:
         """Remove a checkpoint; an absent one is no error."""
 
-    def where(self) -> str:
-        """Return the place in words that an operator can act on."""
+    def check(self, group: str, topic: str) -> None:
+        """See whether a checkpoint of this group and topic could be written now.
+
+        Raises:
+            StoreError: it could not; the sentence says where and why, and what to do.
+        """

@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from consumer.checkpoint.envelope import EnvelopeError, Identity, seal, unseal
@@ -36,7 +37,7 @@ class Written(NamedTuple):
     """What became of a snapshot.
 
     Attributes:
-        name: the durable checkpoint, None where writing failed.
+        name: the durable checkpoint with its place, None where writing failed.
         error: why it failed.
         size: bytes written.
         seconds: time that sealing, checking and writing took.
@@ -113,12 +114,12 @@ class Sealing:
             name = CheckpointName(
                 self._identity.group, self._identity.topic, snapshot.partition, snapshot.offset, header.digest
             )
-            self._store.write(name, data)
+            place = self._store.write(name, data)
         except (StoreError, EnvelopeError, UnsafePickleError) as error:
             return Written(snapshot, None, str(error), 0, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 -- a dead writer thread would stop checkpoints without a word
             return Written(snapshot, None, f"{type(error).__name__}: {error}", 0, time.monotonic() - started)
-        return Written(snapshot, name, "", len(data), time.monotonic() - started)
+        return Written(snapshot, replace(name, place=place), "", len(data), time.monotonic() - started)
 
 
 class BackgroundWriter:

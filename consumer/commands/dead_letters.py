@@ -220,11 +220,12 @@ def _observations(loaded: Settings) -> Callable[[int], Observations]:
     """Return what finds the newest checkpoint's ledger; only asked where a letter has to be judged by it."""
 
     def of_partition(partition: int) -> Observations:
-        from consumer.checkpoint.directory import DirectoryStore  # noqa: PLC0415
         from consumer.checkpoint.observations import newest_observations  # noqa: PLC0415
+        from consumer.stores import open_store  # noqa: PLC0415
 
-        store = DirectoryStore(loaded.checkpoint_directory())
-        return newest_observations(store, loaded.consumer_group, loaded.input_topic, partition, loaded.signing_key())
+        return newest_observations(
+            open_store(loaded), loaded.consumer_group, loaded.input_topic, partition, loaded.signing_key()
+        )
 
     return of_partition
 

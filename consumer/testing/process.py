@@ -102,6 +102,7 @@ class SimulatedProcess:
                 clock=cluster.clock,
                 sleep=cluster.advance,
                 new_writer=lambda sealing: StepwiseWriter(sealing, self._is_slow, cluster.advance),
+                reads_of=lambda store: store,
             ),
         )
         self.worker.begin()

@@ -62,7 +62,7 @@ class SimulatedStore:
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
         """List a partition's checkpoints."""
         self._fail("store.list", self._step("store.list"))
-        return sorted(name for name in self._disk.files if name[:3] == (group, topic, partition))
+        return sorted(name for name in self._disk.files if name.is_of(group, topic, partition))
 
     def delete(self, name: CheckpointName) -> None:
         """Remove one."""
@@ -70,6 +70,9 @@ class SimulatedStore:
         if fault is not Fault.REFUSED:
             self._disk.files.pop(name, None)
         self._fail("store.delete", fault)
+
+    def check(self, _group: str, _topic: str) -> None:
+        """Nothing is in the way."""
 
     def where(self) -> str:
         """Name it."""

@@ -12,6 +12,7 @@ from consumer.health import Health
 from consumer.metrics import Metrics
 from consumer.permissions import Permissions
 from consumer.settings import Settings
+from consumer.stores import open_store
 from consumer.surroundings import Surroundings
 from tests.scripted import DEAD_LETTERS, OUTPUT, Clock, Log, Shop
 
@@ -34,11 +35,13 @@ def new_worker(tmp_path: Path) -> Callable[..., Worker]:
             **changed,
         }
         metrics = Metrics()
+        settings = Settings(
+            consumer_group="g", input_topic="in", output_topic=OUTPUT, dead_letter_topic=DEAD_LETTERS, **values
+        )
         worker = build_worker(
-            Settings(
-                consumer_group="g", input_topic="in", output_topic=OUTPUT, dead_letter_topic=DEAD_LETTERS, **values
-            ),
+            settings,
             broker=log,
+            store=open_store(settings),
             topic=log.topic,
             health=Health(Clock()),
             metrics=metrics,
@@ -47,7 +50,7 @@ def new_worker(tmp_path: Path) -> Callable[..., Worker]:
             stop_at_end=True,
             skips=(),
             permissions=Permissions(**dict.fromkeys(allow.split(), True)),
-            surroundings=Surroundings(clock=Clock(), sleep=lambda _seconds: None),
+            surroundings=Surroundings(clock=Clock(), sleep=lambda _seconds: None, reads_of=lambda store: store),
         )
         if end is not None:
             assert worker._end is not None

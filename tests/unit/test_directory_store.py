@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
@@ -50,7 +51,7 @@ def test_round_trip(store: DirectoryStore) -> None:
     """What was written under a name is read under it, byte for byte, and listed."""
     store.write(NAME, b"\x00state\xff")
     assert store.read(NAME) == b"\x00state\xff"
-    assert store.names(*NAME[:3]) == [NAME]
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == [NAME]
 
 
 def test_file_name_is_the_documented_one(store: DirectoryStore, tmp_path: Path) -> None:
@@ -63,19 +64,19 @@ def test_file_name_is_the_documented_one(store: DirectoryStore, tmp_path: Path) 
 def test_absent_is_none_and_empty(store: DirectoryStore) -> None:
     """A store that was never written to is no failure: nothing is there."""
     assert store.read(NAME) is None
-    assert store.names(*NAME[:3]) == []
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == []
     store.delete(NAME)
 
 
 def test_delete_removes_one(store: DirectoryStore) -> None:
     """Deleting takes away that checkpoint only, and deleting it again is no error."""
-    other = NAME._replace(offset=43)
+    other = replace(NAME, offset=43)
     store.write(NAME, b"a")
     store.write(other, b"b")
     store.delete(NAME)
     store.delete(NAME)
     assert store.read(NAME) is None
-    assert store.names(*NAME[:3]) == [other]
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == [other]
 
 
 def test_writing_again_is_harmless(store: DirectoryStore) -> None:
@@ -83,13 +84,13 @@ def test_writing_again_is_harmless(store: DirectoryStore) -> None:
     store.write(NAME, b"state")
     store.write(NAME, b"state")
     assert store.read(NAME) == b"state"
-    assert store.names(*NAME[:3]) == [NAME]
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == [NAME]
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open"])
 def test_failed_write_leaves_nothing(store: DirectoryStore, tmp_path: Path, call: str) -> None:
     """A disk that is full at any step raises StoreError, and neither the file nor a temporary one remains."""
-    store.write(NAME._replace(offset=1), b"old")  # so that the folders are there
+    store.write(replace(NAME, offset=1), b"old")  # so that the folders are there
     before = files(tmp_path)
     with mock.patch(call, failing), pytest.raises(StoreError, match="No space left"):
         store.write(NAME, b"new")
@@ -104,7 +105,7 @@ def test_crash_while_writing_leaves_the_old_file(store: DirectoryStore, call: st
     with mock.patch(call, crashing), pytest.raises(SystemExit):
         store.write(NAME, b"new and longer")
     assert store.read(NAME) == b"old"
-    assert store.names(*NAME[:3]) == [NAME]
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == [NAME]
 
 
 def test_crash_before_the_rename_leaves_no_checkpoint(store: DirectoryStore) -> None:
@@ -112,7 +113,7 @@ def test_crash_before_the_rename_leaves_no_checkpoint(store: DirectoryStore) -> 
     with mock.patch("pathlib.Path.replace", crashing), pytest.raises(SystemExit):
         store.write(NAME, b"new")
     assert store.read(NAME) is None
-    assert store.names(*NAME[:3]) == []
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == []
 
 
 def test_durable_before_success(store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +148,7 @@ def test_durable_before_success(store: DirectoryStore, tmp_path: Path, monkeypat
 
 def test_failed_fsync_of_the_folder_is_no_success(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the rename may not survive a crash, the write is reported as failed: no reference will name it."""
-    store.write(NAME._replace(offset=1), b"old")
+    store.write(replace(NAME, offset=1), b"old")
     monkeypatch.setattr(directory, "_fsync_folder", failing)
     with pytest.raises(StoreError):
         store.write(NAME, b"state")
@@ -179,22 +180,22 @@ def test_names_ignore_foreign_files(store: DirectoryStore, tmp_path: Path) -> No
         ".nfs0001",
     ):
         (folder / foreign).write_bytes(b"")
-    assert store.names(*NAME[:3]) == [NAME]
+    assert store.names(NAME.group, NAME.topic, NAME.partition) == [NAME]
 
 
 def test_partitions_topics_and_groups_are_apart(store: DirectoryStore) -> None:
     """A listing never shows another partition's, topic's or group's checkpoints."""
     names = [
         NAME,
-        NAME._replace(partition=4),
-        NAME._replace(partition=33),
-        NAME._replace(topic="inventory.transactions2"),
-        NAME._replace(group="smart"),
+        replace(NAME, partition=4),
+        replace(NAME, partition=33),
+        replace(NAME, topic="inventory.transactions2"),
+        replace(NAME, group="smart"),
     ]
     for name in names:
         store.write(name, repr(name).encode())
     for name in names:
-        assert store.names(*name[:3]) == [name]
+        assert store.names(name.group, name.topic, name.partition) == [name]
         assert store.read(name) == repr(name).encode()
 
 
@@ -204,10 +205,10 @@ def test_partitions_topics_and_groups_are_apart(store: DirectoryStore) -> None:
 )
 def test_any_group_is_one_folder(store: DirectoryStore, tmp_path: Path, group: str) -> None:
     """A group's name is the operator's to choose; it can never leave the store's directory."""
-    name = NAME._replace(group=group)
+    name = replace(NAME, group=group)
     store.write(name, b"state")
     assert store.read(name) == b"state"
-    assert store.names(*name[:3]) == [name]
+    assert store.names(name.group, name.topic, name.partition) == [name]
     (path,) = files(tmp_path)
     parts = path.relative_to(tmp_path).parts
     assert (len(parts), parts[0], ".." in parts) == (5, "checkpoints", False)
@@ -241,7 +242,7 @@ def test_the_longest_plain_names_fit() -> None:
     ("call", "sentence"),
     [
         (lambda store: store.read(NAME), "cannot read"),
-        (lambda store: store.names(*NAME[:3]), "cannot list"),
+        (lambda store: store.names(NAME.group, NAME.topic, NAME.partition), "cannot list"),
         (lambda store: store.write(NAME, b""), "cannot write a checkpoint below"),
         (lambda store: store.delete(NAME), "cannot delete"),
     ],
@@ -294,10 +295,10 @@ def test_temporary_files_that_cannot_be_removed_fail_no_prune(store: DirectorySt
 def test_paths_are_in_order_and_of_whom_was_asked(store: DirectoryStore) -> None:
     """An operator's listing goes by group, topic, partition as a number, and offset."""
     names = [
-        NAME._replace(group="a.b", partition=2, offset=7),
-        NAME._replace(group="a.b", partition=2, offset=30),
-        NAME._replace(group="a.b", partition=10, offset=1),
-        NAME._replace(group="smart", topic="other"),
+        replace(NAME, group="a.b", partition=2, offset=7),
+        replace(NAME, group="a.b", partition=2, offset=30),
+        replace(NAME, group="a.b", partition=10, offset=1),
+        replace(NAME, group="smart", topic="other"),
         NAME,
     ]
     for name in reversed(names):

@@ -18,6 +18,7 @@ from consumer.checkpoint.reference import (
     UnreadableReferenceError,
     decode_reference,
 )
+from consumer.checkpoint.store import MAX_PLACE_CHARACTERS
 
 LARGEST_OFFSET: Final = 2**63 - 1
 GOOD: Final[dict[str, Any]] = {
@@ -56,6 +57,9 @@ def references(draw: st.DrawFn) -> Reference:
         records_applied=draw(st.integers(0, LARGEST_OFFSET)),
         chain=draw(hexadecimal(16, 16)),
         adopted_offset=draw(st.none() | st.integers(first, checkpoint)) if checkpoint else None,
+        checkpoint_place=draw(st.none() | st.from_regex(r"[a-z0-9.:+-]{1,32}", fullmatch=True))
+        if has_checkpoint
+        else None,
     )
 
 
@@ -91,6 +95,7 @@ def test_largest_reference_fits() -> None:
         records_applied=LARGEST_OFFSET,
         chain="f" * 64,
         adopted_offset=LARGEST_OFFSET,
+        checkpoint_place="9" * MAX_PLACE_CHARACTERS,
     )
     assert len(largest.encode().encode()) <= MAX_METADATA_BYTES
     assert decode_reference(largest.encode()) == largest
@@ -156,6 +161,11 @@ def test_too_large_reference_is_never_written() -> None:
         pytest.param(metadata(a=41), id="adopted above the checkpoint"),
         pytest.param(metadata(a=7, o=None, d=None), id="adopted without a checkpoint"),
         *(pytest.param(metadata(a=wrong), id=f"a={wrong!r}") for wrong in NO_NUMBERS),
+        *(
+            pytest.param(metadata(p=wrong), id=f"p={wrong!r:.20}")
+            for wrong in ("", "a b", "../..", "UPPER", "1" * (MAX_PLACE_CHARACTERS + 1), "1\n", 3, True, ["a"])
+        ),
+        pytest.param(metadata(p="1+2", o=None, d=None), id="a place of no checkpoint"),
         pytest.param(metadata(x="x" * MAX_METADATA_BYTES), id="huge"),
         pytest.param(" " * 100_000 + metadata(), id="huge by blanks"),
     ],
