@@ -63,9 +63,10 @@ class SimulatedCluster:
     def advance(self, seconds: float) -> None:
         """Let time pass: late effects arrive, markers are written, sessions and transactions end."""
         self.now += seconds
-        for effect in [each for each in self._later if each[0] <= self.now]:
-            self._later.remove(effect)
-            effect[1]()
+        due = [each for each in self._later if each[0] <= self.now]
+        self._later = [each for each in self._later if each[0] > self.now]
+        for _, take_effect in due:  # one that waits lets time pass too, and comes by here again
+            take_effect()
         self.transactions.advance(self.now)
         self.group.advance(self.now)
 

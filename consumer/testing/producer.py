@@ -83,7 +83,7 @@ class SimulatedProducer:
             RebuildError: likewise, without transactions.
         """
         if self._has_failed:
-            self._queued, self._has_failed = [], False
+            self._queued = []  # it stays failed until an abort, as the real client does: a second commit fails too
             if self.transactional_id is None:
                 raise RebuildError("flush: not every output was delivered")
             self._check_epoch()
