@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumer.kafka.broker import ClientIdentity, KafkaBroker
@@ -237,9 +237,19 @@ class RealArena:
         return [message.value() for message in read_all(self._servers, self.output)[partition]]
 
     def delete_below(self, topic: str, partition: int, offset: int) -> None:
-        """Delete records."""
-        for future in self._admin.delete_records([TopicPartition(topic, partition, offset)]).values():
-            future.result(30)
+        """Delete records, once they are all there: the marker of a commit comes some time after the commit."""
+
+        def is_done() -> bool:
+            (future,) = self._admin.delete_records([TopicPartition(topic, partition, offset)]).values()
+            try:
+                future.result(30)
+            except KafkaException as exception:
+                if exception.args[0].code() != KafkaError.OFFSET_OUT_OF_RANGE:
+                    raise
+                return False
+            return True
+
+        wait_until(is_done, 30, f"offset {offset} of {topic} to be below its high watermark")
 
     def expire_offsets(self) -> None:
         """Delete the group's offsets, which a broker lets happen to an empty group only."""

@@ -133,7 +133,9 @@ class ApacheBroker(Broker):
         atexit.unregister(self.stop)
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:].rstrip(
+            "="
+        )  # "-..." reads as an option
         process = self._spawn("kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
         try:
             code = process.wait(_FORMAT_SECONDS)
