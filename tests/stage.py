@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from consumer.checkpoint.reference import decode_reference
 from consumer.learning.fingerprint import fingerprint
 from consumer.metrics import PREFIX
 from consumer.model_choice import model_kind
@@ -242,6 +243,15 @@ class Stage:
             if exception.args[0].code() not in _NO_COORDINATOR:
                 raise
             return []
+
+    def checkpointed(self) -> set[int]:
+        """Return the partitions whose committed offset refers to a checkpoint: a restart finds one there."""
+        references = {
+            partition: decode_reference(answer.metadata)
+            for partition, answer in self.committed().items()
+            if answer.offset >= 0
+        }
+        return {partition for partition, reference in references.items() if reference.checkpoint_offset is not None}
 
     def wait_until_done(self, seconds: float) -> None:
         """Wait until the group has committed up to the present end of the input."""
