@@ -51,7 +51,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         StopError: only the operator can help.
     """
     check_for_run(settings)
-    store = open_store(settings)
+    store = open_store(settings, lambda: client_properties(settings, environment, log))
     _check(store, settings)
     process = _Process(settings, log)
     process.take_signals()

@@ -1,4 +1,4 @@
-"""Checkpoint files as an operator meets them: found, described without unpickling, and verified."""
+"""Checkpoints as an operator meets them: found, described without unpickling, and verified; in whatever store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from consumer.checkpoint.directory import DirectoryStore, stated_in
+from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import (
     MAX_HEADER_BYTES,
     PREFIX_BYTES,
@@ -17,86 +17,92 @@ from consumer.checkpoint.envelope import (
     signed,
     unseal,
 )
-from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.paths import path_of, stated_in
+from consumer.checkpoint.store import CheckpointName, Kept, StoreError
 from consumer.checkpoint.unpickling import decode_sections
 from consumer.errors import StateError
 
 if TYPE_CHECKING:
     from consumer.checkpoint.envelope import Header
+    from consumer.checkpoint.store import ListedStore
     from consumer.checkpoint.unpickling import Admitted
 
 _PLACE: Final = re.compile(r"(\d{1,9})(?::(\d{1,19}))?", re.ASCII).fullmatch
 _MOST_SHOWN: Final = 3
+_BEGINNING_BYTES: Final = PREFIX_BYTES + MAX_HEADER_BYTES
+
+
+class LooseFile(NamedTuple):
+    """A file that an operator named and that is none of the store's: a copy, say."""
+
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """The path."""
+        return str(self.path)
 
 
 class Described(NamedTuple):
-    """One file, and what can be said of it without believing anything in it.
+    """One checkpoint, and what can be said of it without believing anything in it.
 
     Attributes:
+        label: where it is.
         size: bytes.
-        written: when it was last changed, seconds since 1970.
+        written: when it was last changed, seconds since 1970; None where the store does not know.
         header: None where it cannot be read.
         problem: why not.
     """
 
-    path: Path
+    label: str
     size: int
-    written: float
+    written: float | None
     is_signed: bool
     header: Header | None
     problem: str
 
 
 class Catalogue:
-    """The checkpoint files of one directory.
+    """The checkpoints of one store.
 
     Args:
-        root: the directory of `CHECKPOINT_URL`.
+        store: the store of `CHECKPOINT_URL`.
         group: the consumer group.
         topic: the input topic.
     """
 
-    def __init__(self, root: Path, group: str, topic: str) -> None:
-        self._root = root
-        self._store = DirectoryStore(root)
+    def __init__(self, store: ListedStore, group: str, topic: str) -> None:
+        self._store = store
         self._group = group
         self._topic = topic
 
-    def paths(self, *, of_all_groups: bool = False) -> list[Path]:
-        """Return the files of the group and topic, or all that there are; by partition, lowest offset first.
+    def kept(self, *, of_all_groups: bool = False) -> list[Kept]:
+        """Return the checkpoints of the group and topic, or all that there are; by partition, lowest offset first.
 
         Raises:
-            StateError: there is none, or the directory cannot be listed.
+            StateError: there is none, or the store cannot be listed.
         """
-        try:
-            found = self._store.paths() if of_all_groups else self._store.paths(self._group, self._topic)
-        except StoreError as error:
-            raise StateError(f"{error}; make it readable, or change CHECKPOINT_URL") from error
+        found = self._list() if of_all_groups else self._list(self._group, self._topic)
         if not found:
             whose = "" if of_all_groups else f" of group {self._group} and topic {self._topic}"
             hint = "CHECKPOINT_URL" if of_all_groups else "CHECKPOINT_URL, CONSUMER_GROUP and INPUT_TOPIC, or use --all"
             raise StateError(f"expected checkpoints{whose} in the {self._store.where()}; found none: look at {hint}")
         return found
 
-    def path(self, which: str) -> Path:
-        """Return the file that an operator named: a path, a partition (its newest), or PARTITION:OFFSET.
+    def find(self, which: str) -> Kept | LooseFile:
+        """Return what an operator named: a file, a label, a partition (its newest), or PARTITION:OFFSET.
 
         Raises:
             StateError: there is none, or several.
         """
         place = _PLACE(which)
-        if Path(which).is_file():
-            return Path(which)
-        if place is None:
-            raise StateError(f"expected a file, PARTITION or PARTITION:OFFSET, such as 0:1200; found {which!r}")
+        if place is None or Path(which).is_file():
+            return self._labelled(which)
         partition, offset = int(place[1]), None if place[2] is None else int(place[2])
-        try:
-            names = self._store.names(self._group, self._topic, partition)
-        except StoreError as error:
-            raise StateError(f"{error}; make it readable, or change CHECKPOINT_URL") from error
+        found = [each for each in self._list(self._group, self._topic) if each.name.partition == partition]
         if offset is not None:
-            names = [name for name in names if name.offset == offset]
-        newest = [self._store.path(name) for name in names if name.offset == names[-1].offset]
+            found = [each for each in found if each.name.offset == offset]
+        newest = [each for each in found if each.name.offset == found[-1].name.offset]
         if not newest:
             at = "" if offset is None else f" at offset {offset}"
             raise StateError(
@@ -104,76 +110,109 @@ class Catalogue:
                 f"{self._store.where()}; found none: `smart-inventory checkpoints list` shows what there is"
             )
         if len(newest) > 1:
-            shown = ", ".join(str(path) for path in newest[:_MOST_SHOWN])
+            shown = ", ".join(each.label for each in newest[:_MOST_SHOWN])
             raise StateError(f"expected one checkpoint at {which}; found {len(newest)}: name one of the files {shown}")
         return newest[0]
 
-    def verify(self, path: Path, admitted: Admitted, key: bytes | None) -> tuple[Header, dict[str, Any]]:
-        """Return header and decoded state of a file that may be used: whole, signed as it must be, and harmless.
+    def describe(self, found: Kept | LooseFile) -> Described:
+        """Return what a checkpoint says of itself, or why it cannot be read; a running worker may prune meanwhile."""
+        label = found.label
+        try:
+            size, written, beginning = self._beginning(found)
+            is_signed, header = read_prefix(beginning).is_signed, read_header(beginning)
+        except (StoreError, EnvelopeError) as error:
+            size, written = (found.size, found.written) if isinstance(found, Kept) else (0, None)
+            return Described(label, size, written, is_signed=False, header=None, problem=str(error))
+        return Described(label, size, written, is_signed, header, "")
+
+    def verify(self, found: Kept | LooseFile, admitted: Admitted, key: bytes | None) -> tuple[Header, dict[str, Any]]:
+        """Return header and decoded state of what may be used: whole, signed as it must be, and harmless.
 
         Raises:
-            EnvelopeError: it is damaged, not signed with the key, or another one than its name or its folder says.
+            EnvelopeError: it is damaged, not signed with the key, or another one than its name or its place says.
             UnsafePickleError: it names what is not admitted.
             StoreError: it cannot be read.
         """
-        return self._verify(path, _read(path), admitted, key)
+        return _verified(found, self._read(found), admitted, key)
 
-    def sign(self, path: Path, admitted: Admitted, *, previous: bytes | None, key: bytes) -> bool:
-        """Sign a file that may be used with another key; its content, hence its name, stays.
+    def sign(self, kept: Kept, admitted: Admitted, *, previous: bytes | None, key: bytes) -> bool:
+        """Sign a checkpoint that may be used with another key; its content, hence its name, stays.
 
         Args:
-            path: a file of this catalogue.
+            kept: a checkpoint of this catalogue.
             admitted: what it may name.
             previous: the key that it is signed with, None where it is not signed.
             key: the key to sign it with.
 
         Returns:
-            Whether that was needed: False for a file that is signed with `key` already.
+            Whether that was needed: False for one that is signed with `key` already.
 
         Raises:
             EnvelopeError: as for `verify`.
             UnsafePickleError: as for `verify`.
             StoreError: it cannot be read or written.
         """
-        data = _read(path)
+        data = self._read(kept)
         if is_signed_with(data, key):
             return False
-        header, _ = self._verify(path, data, admitted, previous)
-        name = CheckpointName(header.group, header.topic, header.partition, header.offset, header.digest)
-        self._store.write(name, signed(data, key))
+        _verified(kept, data, admitted, previous)
+        self._store.write(kept.name, signed(data, key))
         return True
 
-    def _verify(self, path: Path, data: bytes, admitted: Admitted, key: bytes | None) -> tuple[Header, dict[str, Any]]:
-        header, sections = unseal(data, key)
-        stated = stated_in(path.name)
-        if stated is not None and stated != (header.offset, header.digest):
-            raise EnvelopeError(
-                f"its name says offset {stated[0]} and digest {stated[1]:.12}, its header offset {header.offset} and "
-                f"digest {header.digest:.12}: it was renamed"
-            )
-        name = CheckpointName(header.group, header.topic, header.partition, header.offset, header.digest)
-        if stated is not None and self._root in path.parents and path != self._store.path(name):
-            raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
-        return header, decode_sections(sections, admitted)
+    def _list(self, group: str | None = None, topic: str | None = None) -> list[Kept]:
+        try:
+            return self._store.kept(group, topic)
+        except StoreError as error:
+            raise StateError(f"{error}; make it readable, or change CHECKPOINT_URL") from error
+
+    def _labelled(self, which: str) -> Kept | LooseFile:
+        """Return any file, or the store's own checkpoint of that label, which must be what its place says."""
+        path = Path(which)
+        if path.is_file():
+            own = self._store.kept_at(path) if isinstance(self._store, DirectoryStore) else None
+            return LooseFile(path) if own is None else own
+        if "/" in which:  # it may be a label: whose it is, who gives it need not say
+            for each in self._list():
+                if each.label == which:
+                    return each
+        raise StateError(f"expected a file, PARTITION or PARTITION:OFFSET, such as 0:1200; found {which!r}")
+
+    def _beginning(self, found: Kept | LooseFile) -> tuple[int, float | None, bytes]:
+        if isinstance(found, Kept):
+            beginning = self._store.read_beginning(found.name, _BEGINNING_BYTES)
+            if beginning is None:
+                raise StoreError("it is not there any more")
+            return found.size, found.written, beginning
+        try:
+            status = found.path.stat()
+            with found.path.open("rb") as file:
+                return status.st_size, status.st_mtime, file.read(_BEGINNING_BYTES)
+        except OSError as error:
+            raise StoreError(str(error.strerror or error)) from error
+
+    def _read(self, found: Kept | LooseFile) -> bytes:
+        if isinstance(found, Kept):
+            data = self._store.read(found.name)
+            if data is None:
+                raise StoreError("it is not there any more")
+            return data
+        try:
+            return found.path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"cannot read {found.path}: {error.strerror or error}") from error
 
 
-def describe(path: Path) -> Described:
-    """Return what a file says of itself, or why it cannot be read; a running worker may have pruned it meanwhile."""
-    try:
-        status = path.stat()
-        with path.open("rb") as file:
-            beginning = file.read(PREFIX_BYTES + MAX_HEADER_BYTES)
-    except OSError as error:
-        return Described(path, 0, 0.0, is_signed=False, header=None, problem=str(error.strerror or error))
-    try:
-        is_signed, header, problem = read_prefix(beginning).is_signed, read_header(beginning), ""
-    except EnvelopeError as error:
-        is_signed, header, problem = False, None, str(error)
-    return Described(path, status.st_size, status.st_mtime, is_signed, header, problem)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+def _verified(
+    found: Kept | LooseFile, data: bytes, admitted: Admitted, key: bytes | None
+) -> tuple[Header, dict[str, Any]]:
+    header, sections = unseal(data, key)
+    stated = (found.name.offset, found.name.digest) if isinstance(found, Kept) else stated_in(found.path.name)
+    if stated is not None and stated != (header.offset, header.digest):
+        raise EnvelopeError(
+            f"its name says offset {stated[0]} and digest {stated[1]:.12}, its header offset {header.offset} and "
+            f"digest {header.digest:.12}: it was renamed"
+        )
+    name = CheckpointName(header.group, header.topic, header.partition, header.offset, header.digest)
+    if isinstance(found, Kept) and path_of(found.name) != path_of(name):
+        raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
+    return header, decode_sections(sections, admitted)

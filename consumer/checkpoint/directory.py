@@ -7,13 +7,13 @@ import errno
 import os
 import re
 import time
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
-from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.paths import component, folder_of, name_at, path_of, stated_in
+from consumer.checkpoint.store import CheckpointName, Kept, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _REMEDIES: Final = {
@@ -26,13 +26,10 @@ _REMEDIES: Final = {
     errno.EEXIST: "a file stands where a directory is expected",
 }
 
-_FILE_NAME: Final = re.compile(r"(\d{20})-([0-9a-f]{16,64})\.checkpoint", re.ASCII).fullmatch
 _TEMPORARY: Final = re.compile(r"\d{20}-[0-9a-f]{16,64}\.\d+\.tmp", re.ASCII).fullmatch
 _ABANDONED_SECONDS: Final = 3600.0
 
 _TRIAL_BYTES: Final = 65_536
-_LONGEST_NAME: Final = 200
-_KEPT_CHARACTERS: Final = 100
 
 
 class DirectoryStore:
@@ -68,7 +65,7 @@ class DirectoryStore:
         Raises:
             StoreError: it could not.
         """
-        folder = self._root / _safe(group) / _safe(topic)
+        folder = self._root / folder_of(group, topic)
         trial = folder / f"trial.{os.getpid()}.tmp"
         try:
             _make_durable_folder(folder)
@@ -84,42 +81,56 @@ class DirectoryStore:
 
     def path(self, name: CheckpointName) -> Path:
         """Return where the file of a checkpoint is, or would be."""
-        return self._folder(name.group, name.topic, name.partition) / _file_name(name)
+        return self._root / path_of(name)
 
-    def paths(self, group: str | None = None, topic: str | None = None) -> list[Path]:
+    def kept(self, group: str | None = None, topic: str | None = None) -> list[Kept]:
         """Return every checkpoint's file, or those of a group, or those of a group and topic, in order.
 
         Raises:
             StoreError: the directory cannot be listed.
         """
-        folders = [_safe(group) if group is not None else "*", _safe(topic) if topic is not None else "*", "*", "*"]
+        folders = [component(group) if group is not None else "*", component(topic) if topic is not None else "*"]
         try:
-            found = [path for path in self._root.glob("/".join(folders)) if _FILE_NAME(path.name)]
+            found = [self.kept_at(path) for path in self._root.glob("/".join([*folders, "*", "*"]))]
         except OSError as error:
             raise StoreError(f"cannot list {self._root}: {error.strerror or error}") from error
-        return sorted(found, key=lambda path: (path.parts[:-2], _number(path.parts[-2]), path.name))
+        return sorted(each for each in found if each is not None)
+
+    def kept_at(self, path: Path) -> Kept | None:
+        """Say what a path is by its folders; None for what is no checkpoint's or was pruned meanwhile."""
+        try:
+            name = name_at(path.absolute().relative_to(self._root.absolute()).as_posix())
+            status = path.stat()
+        except (ValueError, FileNotFoundError):
+            return None
+        return None if name is None else Kept(name, status.st_size, status.st_mtime, str(path))
 
     def read(self, name: CheckpointName) -> bytes | None:
         """Return the file's bytes, None where there is no such file."""
         path = self.path(name)
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+        return _read(path, path.read_bytes)
+
+    def read_beginning(self, name: CheckpointName, length: int) -> bytes | None:
+        """Return the file's first bytes, None where there is no such file."""
+        path = self.path(name)
+
+        def beginning() -> bytes:
+            with path.open("rb") as file:
+                return file.read(length)
+
+        return _read(path, beginning)
 
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
         """List the partition's folder; files of other names are none of ours and stay out."""
-        folder = self._folder(group, topic, partition)
+        folder = self._root / folder_of(group, topic, partition)
         try:
             files = sorted(entry.name for entry in folder.iterdir())
         except FileNotFoundError:
             return []
         except OSError as error:
             raise StoreError(f"cannot list {folder}: {error.strerror or error}") from error
-        matches = (_FILE_NAME(file) for file in files)
-        return [CheckpointName(group, topic, partition, int(found[1]), found[2]) for found in matches if found]
+        stated = (stated_in(file) for file in files)
+        return [CheckpointName(group, topic, partition, *each) for each in stated if each]
 
     def delete(self, name: CheckpointName) -> None:
         """Unlink the file, and temporary files beside it that a killed worker left over an hour ago."""
@@ -135,8 +146,14 @@ class DirectoryStore:
         """Name the directory."""
         return f"directory {self._root.absolute()}"
 
-    def _folder(self, group: str, topic: str, partition: int) -> Path:
-        return self._root / _safe(group) / _safe(topic) / str(partition)
+
+def _read(path: Path, read: Callable[[], bytes]) -> bytes | None:
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _reason(error: OSError) -> str:
@@ -150,33 +167,6 @@ def _remove_abandoned(folder: Path) -> None:
     for entry in folder.iterdir():
         if _TEMPORARY(entry.name) and entry.stat().st_mtime < latest:
             entry.unlink(missing_ok=True)
-
-
-def stated_in(file_name: str) -> tuple[int, str] | None:
-    """Return the offset and the digest that a checkpoint's file name states, None where it is no such name."""
-    found = _FILE_NAME(file_name)
-    return (int(found[1]), found[2]) if found else None
-
-
-def _number(text: str) -> tuple[int, str]:
-    """Sort partitions as numbers; a folder of another name comes last."""
-    return (int(text), text) if text.isascii() and text.isdigit() else (2**63, text)
-
-
-def _file_name(name: CheckpointName) -> str:
-    return f"{name.offset:020d}-{name.digest}.checkpoint"
-
-
-def _safe(text: str) -> str:
-    """Percent-encode a name for one path component; dots too, so that no group is called `..`.
-
-    File systems take 255 bytes: what would be longer keeps its beginning, to be recognised, and ends in its hash. The
-    tilde before it never comes out of the encoding, so no other name reads the same.
-    """
-    encoded = quote(text, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(encoded) <= _LONGEST_NAME:
-        return encoded
-    return f"{encoded[:_KEPT_CHARACTERS]}~{blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
 def _make_durable_folder(folder: Path) -> None:

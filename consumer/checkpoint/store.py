@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -79,4 +79,40 @@ class CheckpointStore(CheckpointReads, Protocol):
 
         Raises:
             StoreError: it could not; the sentence says where and why, and what to do.
+        """
+
+
+class Kept(NamedTuple):
+    """One checkpoint that lies in a store, as the store itself tells without looking into it.
+
+    Attributes:
+        name: what its place says that it is; whether it is that, only its content can tell.
+        size: bytes.
+        written: when it was written, seconds since 1970; None where the store does not know.
+        label: the place in words that an operator can act on, such as a path or a URL.
+    """
+
+    name: CheckpointName
+    size: int
+    written: float | None
+    label: str
+
+
+class ListedStore(CheckpointStore, Protocol):
+    """A store that an operator can look into: what `smart-inventory checkpoints` needs beside the worker's part."""
+
+    def kept(self, group: str | None = None, topic: str | None = None) -> list[Kept]:
+        """Return every checkpoint, those of a group, or those of a group and topic.
+
+        Sorted by group and topic, then partition, offset and digest. Whatever else lies in the store stays out.
+
+        Raises:
+            StoreError: the store cannot be listed.
+        """
+
+    def read_beginning(self, name: CheckpointName, length: int) -> bytes | None:
+        """Return at least the first `length` bytes of a checkpoint, or all of it; None where it is absent.
+
+        Raises:
+            StoreError: it is there but cannot be read.
         """

@@ -1,4 +1,4 @@
-"""`smart-inventory checkpoints`: what is in the directory, whether it may be used, and a model out of it; no broker."""
+"""`smart-inventory checkpoints`: what is in the store, whether it may be used, and a model out of it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from rich.text import Text
 
 from consumer import settings
 from consumer.commands.layout import Command, Group
-from consumer.commands.terminal import AsJson, output, print_json, waiting
+from consumer.commands.terminal import AsJson, client_properties, output, print_json, settings_with_broker, waiting
 from consumer.errors import ExitCode, SettingsError, StateError
 
 if TYPE_CHECKING:
-    from consumer.checkpoint.catalogue import Catalogue, Described
+    from consumer.checkpoint.catalogue import Catalogue, Described, LooseFile
     from consumer.checkpoint.envelope import Header
+    from consumer.checkpoint.store import Kept
     from consumer.settings import Settings
 
 PREVIOUS_KEY: Final = "CHECKPOINT_PREVIOUS_KEY"
 _DIGEST_SHOWN: Final = 12
 
 app: Final = typer.Typer(
-    help="The checkpoints in the directory of CHECKPOINT_URL; none of these commands needs a broker.",
+    help="The checkpoints in the store of CHECKPOINT_URL; a broker is needed only where they are in Kafka.",
     cls=Group,
     epilog="smart-inventory checkpoints list\nsmart-inventory checkpoints verify --all",
 )
@@ -46,10 +47,8 @@ OfAllGroups = Annotated[
 )
 def list_checkpoints(*, of_all_groups: OfAllGroups = False, as_json: AsJson = False) -> None:
     """List the checkpoints with offset, size, age and model; nothing is verified or unpickled."""
-    from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
-
     catalogue, _ = _catalogue()
-    rows = [_row(describe(path)) for path in catalogue.paths(of_all_groups=of_all_groups)]
+    rows = [_row(catalogue.describe(each)) for each in catalogue.kept(of_all_groups=of_all_groups)]
     if as_json:
         print_json(rows)
         return
@@ -62,14 +61,12 @@ def list_checkpoints(*, of_all_groups: OfAllGroups = False, as_json: AsJson = Fa
 )
 def show(which: Which, *, as_json: AsJson = False) -> None:
     """Show what one checkpoint says of itself; nothing is verified (see `verify`) or unpickled."""
-    from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
-
     catalogue, _ = _catalogue()
-    found = describe(catalogue.path(which))
+    found = catalogue.describe(catalogue.find(which))
     if found.header is None:
-        raise StateError(f"{found.path}: {found.problem}")
+        raise StateError(f"{found.label}: {found.problem}")
     header: dict[str, Any] = msgspec.to_builtins(found.header)
-    shown = {"file": str(found.path), "signed": found.is_signed, **header}
+    shown = {"file": found.label, "signed": found.is_signed, **header}
     if as_json:
         print_json(shown)
         return
@@ -100,10 +97,11 @@ def verify(
     from consumer.simulate.progress import progress_bar  # noqa: PLC0415
 
     catalogue, loaded = _catalogue()
-    paths = catalogue.paths(of_all_groups=of_all_groups) if which is None else [catalogue.path(which)]
+    chosen = catalogue.kept(of_all_groups=of_all_groups) if which is None else [catalogue.find(which)]
     with progress_bar() as bar:
         rows = [
-            {"file": str(path), **_judged(catalogue, path, loaded)} for path in bar.track(paths, description="checking")
+            {"file": each.label, **_judged(catalogue, each, loaded)}
+            for each in bar.track(chosen, description="checking")
         ]
     if as_json:
         print_json(rows)
@@ -146,12 +144,12 @@ def export(
     from consumer.model_choice import admitted_classes  # noqa: PLC0415
 
     catalogue, loaded = _catalogue()
-    path = catalogue.path(which)
+    found = catalogue.find(which)
     try:
         with waiting("reading the checkpoint"):
-            header, state = catalogue.verify(path, admitted_classes(loaded.model), loaded.signing_key())
+            header, state = catalogue.verify(found, admitted_classes(loaded.model), loaded.signing_key())
     except (EnvelopeError, UnsafePickleError, StoreError) as error:
-        raise StateError(f"{path}: {error}") from error
+        raise StateError(f"{found.label}: {error}") from error
     model = choose(state.get("models"), scope_key)
     numbers = None if weights is None else weights_of(model)
     try:
@@ -190,31 +188,33 @@ def sign(*, of_all_groups: OfAllGroups = False) -> None:
     key, previous = loaded.signing_key(), os.environ.get(PREVIOUS_KEY) or None
     if key is None:
         raise SettingsError("CHECKPOINT_SIGNING_KEY is not set; expected the key to sign checkpoints with")
-    paths = catalogue.paths(of_all_groups=of_all_groups)
+    kept = catalogue.kept(of_all_groups=of_all_groups)
     admitted, previous_key = admitted_classes(loaded.model), None if previous is None else os.fsencode(previous)
     count = 0
-    for path in paths:
+    for each in kept:
         try:
-            count += catalogue.sign(path, admitted, previous=previous_key, key=key)
+            count += catalogue.sign(each, admitted, previous=previous_key, key=key)
         except (EnvelopeError, UnsafePickleError, StoreError) as error:
             raise StateError(
-                f"{path}: {error} (the key to verify with is {PREVIOUS_KEY} here); {count} checkpoints before it "
+                f"{each.label}: {error} (the key to verify with is {PREVIOUS_KEY} here); {count} checkpoints before it "
                 "are signed anew: mend that one or remove it, and say it again"
             ) from error
-    output.print(f"{count} checkpoints signed anew, {len(paths) - count} were signed already", highlight=False)
+    output.print(f"{count} checkpoints signed anew, {len(kept) - count} were signed already", highlight=False)
 
 
 def _catalogue() -> tuple[Catalogue, Settings]:
     from consumer.checkpoint.catalogue import Catalogue  # noqa: PLC0415
+    from consumer.stores import open_store  # noqa: PLC0415
 
     loaded = settings.load()
-    return Catalogue(loaded.checkpoint_directory(), loaded.consumer_group, loaded.input_topic), loaded
+    store = open_store(loaded, lambda: client_properties(settings_with_broker()))
+    return Catalogue(store, loaded.consumer_group, loaded.input_topic), loaded
 
 
 def _row(found: Described) -> dict[str, Any]:
     """Return one line of the list."""
-    written = datetime.fromtimestamp(found.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    row: dict[str, Any] = {"file": str(found.path), "bytes": found.size, "written": written}
+    written = None if found.written is None else f"{datetime.fromtimestamp(found.written, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    row: dict[str, Any] = {"file": found.label, "bytes": found.size, "written": written}
     if found.header is None:
         return row | {"problem": found.problem}
     header = found.header
@@ -227,18 +227,17 @@ def _row(found: Described) -> dict[str, Any]:
     }
 
 
-def _judged(catalogue: Catalogue, path: Path, loaded: Settings) -> dict[str, Any]:
+def _judged(catalogue: Catalogue, found: Kept | LooseFile, loaded: Settings) -> dict[str, Any]:
     """Return one line of the verification."""
-    from consumer.checkpoint.catalogue import describe  # noqa: PLC0415
     from consumer.checkpoint.envelope import EnvelopeError  # noqa: PLC0415
     from consumer.checkpoint.store import StoreError  # noqa: PLC0415
     from consumer.checkpoint.unpickling import UnsafePickleError  # noqa: PLC0415
     from consumer.model_choice import admitted_classes  # noqa: PLC0415
 
     try:
-        header, _ = catalogue.verify(path, admitted_classes(loaded.model), loaded.signing_key())
+        header, _ = catalogue.verify(found, admitted_classes(loaded.model), loaded.signing_key())
     except (EnvelopeError, UnsafePickleError, StoreError) as error:
-        return _place(describe(path).header) | {"usable": False, "reason": str(error)}
+        return _place(catalogue.describe(found).header) | {"usable": False, "reason": str(error)}
     return _place(header) | {"usable": True, "reason": ""}
 
 

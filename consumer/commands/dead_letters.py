@@ -223,9 +223,8 @@ def _observations(loaded: Settings) -> Callable[[int], Observations]:
         from consumer.checkpoint.observations import newest_observations  # noqa: PLC0415
         from consumer.stores import open_store  # noqa: PLC0415
 
-        return newest_observations(
-            open_store(loaded), loaded.consumer_group, loaded.input_topic, partition, loaded.signing_key()
-        )
+        store = open_store(loaded, lambda: client_properties(loaded))
+        return newest_observations(store, loaded.consumer_group, loaded.input_topic, partition, loaded.signing_key())
 
     return of_partition
 

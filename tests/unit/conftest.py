@@ -41,7 +41,7 @@ def new_worker(tmp_path: Path) -> Callable[..., Worker]:
         worker = build_worker(
             settings,
             broker=log,
-            store=open_store(settings),
+            store=open_store(settings, dict),
             topic=log.topic,
             health=Health(Clock()),
             metrics=metrics,

@@ -12,14 +12,14 @@ import pytest
 from river import linear_model, preprocessing
 from typer.testing import CliRunner
 
-from consumer import cli
+from consumer import cli, stores
 from consumer.checkpoint import load_model
-from consumer.checkpoint.catalogue import describe
+from consumer.checkpoint.catalogue import Catalogue, LooseFile
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import Identity, seal, signed, unseal
 from consumer.checkpoint.export import learned
 from consumer.checkpoint.model_file import read_warm_start
-from consumer.checkpoint.store import CheckpointName
+from consumer.checkpoint.store import CheckpointName, Kept
 from consumer.commands import terminal
 from consumer.errors import ExitCode, StateError
 from consumer.learning import get_ml_pipeline
@@ -171,8 +171,11 @@ def test_list_shows_what_cannot_be_read(tmp_path: Path) -> None:
 def test_a_file_that_goes_meanwhile_fails_no_listing(tmp_path: Path) -> None:
     """A running worker prunes: what was listed may be gone when it is opened."""
     path = keep(tmp_path)
+    catalogue = Catalogue(DirectoryStore(tmp_path / "store"), GROUP, TOPIC)
+    (kept,) = catalogue.kept()
     path.unlink()
-    assert describe(path).problem == "No such file or directory"
+    assert catalogue.describe(kept).problem == "it is not there any more"
+    assert catalogue.describe(LooseFile(path)).problem == "No such file or directory"
 
 
 @pytest.mark.parametrize("command", ["list", "verify"])
@@ -517,3 +520,46 @@ def test_signing_without_a_key(tmp_path: Path) -> None:
     """There must be one to sign with."""
     keep(tmp_path)
     one_sentence(invoke("sign"), ExitCode.USAGE, "CHECKPOINT_SIGNING_KEY is not set")
+
+
+# another store than a directory
+
+
+class FarStore(DirectoryStore):
+    """A store whose checkpoints are no files of this machine, to all who ask."""
+
+    def kept(self, group: str | None = None, topic: str | None = None) -> list[Kept]:
+        """List them under names that no disk knows."""
+        return [
+            each._replace(label=f"far://{each.name.partition}/{each.name.offset}", written=None)
+            for each in super().kept(group, topic)
+        ]
+
+
+@pytest.fixture
+def _far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(stores, "open_store", lambda *_: FarStore(tmp_path / "store"))
+
+
+@pytest.mark.usefixtures("_far")
+def test_a_store_that_is_no_directory(tmp_path: Path) -> None:
+    """Every command works on it, by the store's own words for a place."""
+    keep(tmp_path, offset=1)
+    damage(keep(tmp_path, offset=2), "flipped")
+    assert [(row["file"], row["written"]) for row in rows("list")] == [("far://0/1", None), ("far://0/2", None)]
+    assert "?" in invoke("list").stdout
+    assert json.loads(invoke("show", "far://0/1", "--json").stdout)["offset"] == 1
+    assert [row["usable"] for row in rows("verify")] == [True, False]
+    assert "not usable: far://0/2" in invoke("verify").stdout
+    assert invoke("export", "0:1", "--to", str(tmp_path / "model.pkl")).exit_code == 0
+    one_sentence(invoke("show", "far://0/9"), ExitCode.STATE, "expected a file", "far://0/9")
+    result = invoke("sign", CHECKPOINT_SIGNING_KEY=KEY)
+    one_sentence(result, ExitCode.STATE, "far://0/2", "1 checkpoints before it")
+    assert rows("verify", "0:1", CHECKPOINT_SIGNING_KEY=KEY)[0]["usable"]
+
+
+@pytest.mark.usefixtures("_far")
+def test_a_checkpoint_of_a_far_store_that_was_moved(tmp_path: Path) -> None:
+    """What lies where another partition's belong is found out there too."""
+    damage(keep(tmp_path), "another partition")
+    assert "it was moved" in rows("verify")[0]["reason"]

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.checkpoint import directory
-from consumer.checkpoint.directory import DirectoryStore, _safe
+from consumer.checkpoint.directory import DirectoryStore
+from consumer.checkpoint.paths import component, name_at, path_of
 from consumer.checkpoint.store import CheckpointName, StoreError
 
 if TYPE_CHECKING:
@@ -217,8 +218,8 @@ def test_any_group_is_one_folder(store: DirectoryStore, tmp_path: Path, group: s
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
 def test_encoding_is_safe_and_unambiguous(one: str, other: str) -> None:
     """Two groups never share a folder, and no encoded name means anything to a file system."""
-    assert (_safe(one) == _safe(other)) == (one == other)
-    assert not set(_safe(one)) & set("/\\.\x00 *?")
+    assert (component(one) == component(other)) == (one == other)
+    assert not set(component(one)) & set("/\\.\x00 *?")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_every_allowed_name_can_be_stored(store: DirectoryStore, group: str, top
 
 def test_the_longest_plain_names_fit() -> None:
     """The longest group and topic of plain characters stay within a file name's 255 bytes."""
-    assert max(len(_safe("g" * 200)), len(_safe("t" * 249))) <= LONGEST_FILE_NAME
+    assert max(len(component("g" * 200)), len(component("t" * 249))) <= LONGEST_FILE_NAME
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_temporary_files_that_cannot_be_removed_fail_no_prune(store: DirectorySt
     assert store.read(NAME) is None
 
 
-def test_paths_are_in_order_and_of_whom_was_asked(store: DirectoryStore) -> None:
+def test_listing_is_in_order_and_of_whom_was_asked(store: DirectoryStore) -> None:
     """An operator's listing goes by group, topic, partition as a number, and offset."""
     names = [
         replace(NAME, group="a.b", partition=2, offset=7),
@@ -302,11 +303,35 @@ def test_paths_are_in_order_and_of_whom_was_asked(store: DirectoryStore) -> None
         NAME,
     ]
     for name in reversed(names):
-        store.write(name, b"")
-    assert store.paths() == [store.path(name) for name in names]
-    assert store.paths("a.b") == [store.path(name) for name in names[:3]]
-    assert store.paths(NAME.group, NAME.topic) == [store.path(NAME)]
-    assert store.paths("a*", "*") == []
+        store.write(name, b"state")
+    assert [each.name for each in store.kept()] == names
+    assert [each.label for each in store.kept("a.b")] == [str(store.path(name)) for name in names[:3]]
+    assert [each.size for each in store.kept(NAME.group, NAME.topic)] == [5]
+    assert store.kept("a*", "*") == []
+
+
+def test_listing_shows_no_foreign_files(store: DirectoryStore, tmp_path: Path) -> None:
+    """What no worker wrote is none of the operator's listing either, nor is a file of the very name elsewhere."""
+    store.write(NAME, b"state")
+    path = store.path(NAME)
+    for foreign in ("04", "x", "-1"):
+        path.parent.with_name(foreign).mkdir()
+        (path.parent.with_name(foreign) / path.name).write_bytes(b"")
+    (path.parent / "notes.checkpoint").write_bytes(b"")
+    assert [each.name for each in store.kept()] == [NAME]
+    copy = tmp_path / path.name
+    copy.write_bytes(b"state")
+    assert store.kept_at(copy) is None
+
+
+@pytest.mark.parametrize("group", ["a.b/c", "~", "ü" * 200, f"{'a' * 100}~{'0' * 32}"])
+def test_a_path_leads_to_its_name_and_back(group: str) -> None:
+    """Even where the name was too long for a folder, what is listed is found again."""
+    path = path_of(replace(NAME, group=group))
+    found = name_at(path)
+    assert found is not None
+    assert path_of(found) == path
+    assert (found.group == group) == (len(group) <= 200 and "ü" not in group)
 
 
 def test_where_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
