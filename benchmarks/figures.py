@@ -16,6 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+CACHE = Path(__file__).parents[1] / ".cache"
+"""Where the figures of runs go that claim nothing, shorter ones for one."""
+
 _LIBRARIES = ("confluent-kafka", "river", "msgspec", "pydantic")
 _WRITTEN = (":!benchmarks/results", ":!docs/benchmarks.md", ":!docs/images/bench.svg")  # by runs, not what runs
 
@@ -60,6 +63,7 @@ class Report:
         seed: of everything random in it.
         figures: in the order in which they are printed.
         counts: whatever else is worth keeping.
+        is_claimed: whether it goes to the results; a shorter run than the one that is asked for does not.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    is_claimed: bool = True
 
     def add(self, figure: Figure) -> None:
         """Add a figure and print it at once: a demonstration may run for minutes."""
@@ -91,8 +96,8 @@ class Report:
         Console(width=120).print(table)
 
     def write(self) -> Path:
-        """Write `benchmarks/results/NAME.json`."""
-        path = RESULTS / f"{self.name}.json"
+        """Write `benchmarks/results/NAME.json`, or `.cache/NAME.json` where that is not to be claimed."""
+        path = (RESULTS if self.is_claimed else CACHE) / f"{self.name}.json"
         content = {
             "name": self.name,
             "is_met": self.is_met,
@@ -102,7 +107,9 @@ class Report:
             "counts": self.counts,
         }
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(content, indent=2) + "\n")
+        new.replace(path)  # whatever ends this process meanwhile, a whole report stays
         return path
 
 

@@ -44,6 +44,7 @@ class Feeder:
         fault_share: share of invalid events, and of repeated ones.
         source: the real year, or the synthetic shop.
         key_by: what keys a record.
+        is_live: give each event the present time, for a shop that would otherwise run ahead of it.
     """
 
     def __init__(  # noqa: PLR0913 -- the command's own options
@@ -55,10 +56,12 @@ class Feeder:
         fault_share: float,
         source: str = "completejourney",
         key_by: str = "store",
+        is_live: bool = False,
     ) -> None:
         options = {"--source": source, "--key-by": key_by, "--rate": str(rate), "--seed": str(seed)}
         shares = {"--invalid-share": str(fault_share), "--repeat-share": str(fault_share)}
         arguments = [word for pair in (options | shares).items() for word in pair]
+        arguments += ["--live"] if is_live else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "consumer", "simulate", *arguments],
             env={**os.environ, **stage.environment()},

@@ -92,6 +92,17 @@ def test_the_report_says_what_it_was_measured_on(results: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", content["started"])
 
 
+def test_a_run_that_claims_nothing_leaves_the_results_alone(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shorter run than the one that is asked for is written aside."""
+    monkeypatch.setattr(figures, "CACHE", tmp_path / "aside")
+    report = Report("x", 0, is_claimed=False)
+    assert report.write() == tmp_path / "aside" / "x.json"
+    assert not results.exists()
+    assert [path.name for path in (tmp_path / "aside").iterdir()] == ["x.json"]
+
+
 def test_the_report_names_the_commit(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A result belongs to a commit, and says whether what ran was that commit: results themselves do not count."""
     repository = tmp_path / "repository"

@@ -1,0 +1,1 @@
+"""Parts of `make show NAME=soak`: an hour at a steady rate, a kill every minute, everything compared meanwhile."""

@@ -1,0 +1,130 @@
+"""The independent truth beside a run, in a process of its own: an hour's records are too many to compare afterwards."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Self
+
+from benchmarks.recovery_demo.watcher import Watcher
+from benchmarks.soak.minutes import Verdict
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from types import TracebackType
+
+    from consumer.learning.fingerprint import LearningSettings
+    from tests.stage import Stage
+
+_NICENESS = 10  # the worker is measured, the comparing is not
+_TELL_SECONDS = 1.0
+_FINDINGS = 5
+
+
+class CheckerError(Exception):
+    """The comparison ended before it was told to, or did not come to its end in time."""
+
+
+class Checker:
+    """Reads a stage's three topics with read_committed while they grow, and compares them record by record.
+
+    Args:
+        stage: whose topics they are.
+        learning: the settings that predictions depend on.
+    """
+
+    def __init__(self, stage: Stage, learning: LearningSettings) -> None:
+        context = multiprocessing.get_context("spawn")  # a forked client of Kafka's has no threads
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=_check, args=(other, stage, learning), daemon=True)
+        self._process.start()
+        other.close()
+        self._latest = Verdict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pipe.close()
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def verdict(self) -> Verdict:
+        """Return how far it has come.
+
+        Raises:
+            CheckerError: it has ended.
+        """
+        try:
+            while self._pipe.poll(0):
+                self._take(self._pipe.recv())
+        except EOFError as error:
+            raise CheckerError("the comparison ended by itself") from error
+        return self._latest
+
+    def finish(self, seconds: float) -> Verdict:
+        """Have it read everything up to the topics' present ends, and return what it then says.
+
+        Raises:
+            CheckerError: it did not get there in time.
+        """
+        self._pipe.send("finish")
+        deadline = time.monotonic() + seconds
+        try:
+            while self._pipe.poll(max(0.0, deadline - time.monotonic())):
+                self._take(self._pipe.recv())
+        except EOFError:
+            return self._latest  # it closes the pipe behind its last word
+        raise CheckerError(f"the comparison did not come to the topics' ends within {seconds:.0f} s")
+
+    def _take(self, message: Verdict | str) -> None:
+        if isinstance(message, str):
+            raise CheckerError(f"the comparison failed: {message}")
+        self._latest = message
+
+
+def _check(pipe: Connection, stage: Stage, learning: LearningSettings) -> None:
+    """Compare until told to finish, or until nobody listens any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the demonstration
+    os.nice(_NICENESS)
+    try:
+        with Watcher(stage, learning) as watcher:
+            while not pipe.poll(_TELL_SECONDS):
+                pipe.send(_verdict(watcher))
+            pipe.recv()
+            ends = watcher.ends()
+            while not watcher.has_reached(ends):
+                time.sleep(_TELL_SECONDS)
+                pipe.send(_verdict(watcher))
+            watcher.finish()
+            pipe.send(_verdict(watcher))
+    except (EOFError, BrokenPipeError):
+        return  # the demonstration is gone
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the demonstration must hear of it
+        pipe.send(f"{type(error).__name__}: {error}")
+    finally:
+        pipe.close()
+
+
+def _verdict(watcher: Watcher) -> Verdict:
+    if watcher.failure is not None:
+        raise watcher.failure
+    comparison = watcher.comparison
+    predictions, dead_letters = comparison.counts["prediction"], comparison.counts["dead_letter"]
+    return Verdict(
+        records=comparison.records,
+        repeats=comparison.repeats,
+        predictions=predictions.equal,
+        dead_letters=dead_letters.equal,
+        lost=predictions.lost + dead_letters.lost,
+        doubled=predictions.doubled + dead_letters.doubled,
+        differing=predictions.differing + dead_letters.differing,
+        waiting=comparison.waiting,
+        findings=comparison.findings[:_FINDINGS],
+    )
