@@ -58,6 +58,7 @@ class Assigned:
         is_snapshot_pending: a snapshot is on its way to the store.
         retention: what is watched of the log while checkpoints fail; None while they do not.
         snapshot_at: when the last snapshot was taken, on the loop's clock.
+        waits_for: why a restore waits; empty where it does not.
         last_timestamp_ms: Kafka timestamp of the last record in the open transaction.
     """
 
@@ -79,6 +80,7 @@ class Assigned:
         self.retention: RetentionWatch | None = None
         self.snapshot_at = now
         self.last_timestamp_ms: int | None = None
+        self.waits_for = ""
         self.retry_at = now
         self.call_seconds = FIRST_RETRY_SECONDS
 

@@ -124,9 +124,13 @@ class Assignment:
                 self._recovery.restore(assigned, connection)
             except RetryError as error:
                 # Most often a lost worker's transaction is pending on the offset: it ends by the broker's time-out.
-                self._log.info("restore_waits", partition=assigned.partition, reason=str(error))
+                if str(error) != assigned.waits_for:  # it may wait for long, and says so once
+                    self._log.info("restore_waits", partition=assigned.partition, reason=str(error))
+                assigned.waits_for = str(error)
                 assigned.call_seconds = min(2 * assigned.call_seconds, _LONGEST_CALL_SECONDS)
                 assigned.retry_at = self._clock() + FIRST_RETRY_SECONDS
+            else:
+                assigned.waits_for = ""
 
     def start_committed(self, connection: Connection) -> None:
         """Begin to read the fresh and the anchored partitions whose first commit is confirmed by now."""

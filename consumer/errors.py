@@ -91,7 +91,7 @@ class NameClashError(StopError):
 
 
 class CheckpointsError(StopError):
-    """Checkpoints cannot be written, and without a younger one recovery would soon take too long or be impossible."""
+    """The store takes no checkpoints until recovery would soon be impossible, or it cannot be asked for one."""
 
     exit_code = ExitCode.CHECKPOINTS
 

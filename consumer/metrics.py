@@ -198,6 +198,12 @@ METRICS: Final = (
         "Disk full or read-only; the worker stops before a replay passes MAX_REPLAY_RECORDS or the log's retention.",
     ),
     Metric(
+        "checkpoint_store_unreachable",
+        "gauge",
+        "1 while a restore waits for a checkpoint store that cannot be asked.",
+        "Make the store reachable (address, network, credentials): after 60 s the worker ends with exit code 8.",
+    ),
+    Metric(
         "last_checkpoint_timestamp_seconds",
         "gauge",
         "When a checkpoint was last made durable.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from consumer.assigned import Phase
 from consumer.assignment import Assignment
 from consumer.broker import Notice, OutOfRange, Position
+from consumer.checkpoint.patient_reads import PatientReads
 from consumer.checkpoint.reader import CheckpointReader
 from consumer.checkpoint.writer import Sealing
 from consumer.checkpointing import Checkpointing
@@ -120,7 +121,10 @@ class Worker:
         self._recovery = Recovery(
             identity=identity,
             reader=CheckpointReader(
-                surroundings.reads_of(store), identity, admitted=admitted, key=settings.signing_key()
+                PatientReads(surroundings.reads_of(store), clock=clock, metrics=metrics, log=log),
+                identity,
+                admitted=admitted,
+                key=settings.signing_key(),
             ),
             new_task=self._new_task,
             topics={Outcome.PREDICTION: settings.output_topic, Outcome.DEAD_LETTER: settings.dead_letter_topic},
@@ -519,7 +523,9 @@ class Worker:
         elif not self._assignment.has_joined:
             self._health.not_ready("joining the group")
         else:
-            self._health.not_ready(f"{len(live)} of {len(self._assignment)} assigned partitions are restored")
+            waiting = sorted({assigned.waits_for for assigned in self._assignment.in_phase(Phase.GAINED)} - {""})
+            why = f"; waiting: {'; '.join(waiting)}" if waiting else ""
+            self._health.not_ready(f"{len(live)} of {len(self._assignment)} assigned partitions are restored{why}")
 
     def _new_task(self, partition: int, first_offset: int) -> PartitionTask:
         return PartitionTask(

@@ -42,7 +42,7 @@ class BackgroundReads:
 
         Raises:
             RetryError: it is still being read; the next call for it goes on waiting.
-            StoreError: it is there but cannot be read.
+            StoreError: as the store's own `read`.
         """
         return self._ask(name, lambda: self._store.read(name), f"the checkpoint at offset {name.offset}")
 
@@ -51,7 +51,7 @@ class BackgroundReads:
 
         Raises:
             RetryError: they are still being listed; the next call for them goes on waiting.
-            StoreError: they cannot be listed.
+            StoreError: as the store's own `names`.
         """
         return self._ask(
             (group, topic, partition),

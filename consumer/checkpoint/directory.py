@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from consumer.checkpoint.paths import component, folder_of, name_at, path_of, stated_in
-from consumer.checkpoint.store import CheckpointName, Kept, StoreError
+from consumer.checkpoint.store import CheckpointName, Kept, StoreError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class DirectoryStore:
         try:
             found = [self.kept_at(path) for path in self._root.glob("/".join([*folders, "*", "*"]))]
         except OSError as error:
-            raise StoreError(f"cannot list {self._root}: {error.strerror or error}") from error
+            raise UnreadableError(f"cannot list {self._root}: {error.strerror or error}") from error
         return sorted(each for each in found if each is not None)
 
     def kept_at(self, path: Path) -> Kept | None:
@@ -128,7 +128,7 @@ class DirectoryStore:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StoreError(f"cannot list {folder}: {error.strerror or error}") from error
+            raise UnreadableError(f"cannot list {folder}: {error.strerror or error}") from error
         stated = (stated_in(file) for file in files)
         return [CheckpointName(group, topic, partition, *each) for each in stated if each]
 
@@ -153,7 +153,7 @@ def _read(path: Path, read: Callable[[], bytes]) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+        raise UnreadableError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _reason(error: OSError) -> str:

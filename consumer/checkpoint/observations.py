@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from consumer.checkpoint.envelope import EnvelopeError, unseal
-from consumer.checkpoint.store import StoreError
+from consumer.checkpoint.store import StoreError, UnreadableError
 from consumer.errors import StateError
 from consumer.learning.state import decode_state
 
@@ -59,9 +59,12 @@ def newest_observations(
     for name in reversed(names):
         try:
             return _read(store, name, key)
-        except (StoreError, EnvelopeError, KeyError, ValueError) as error:  # an older one may do
+        except (UnreadableError, EnvelopeError, KeyError, ValueError) as error:  # an older one may do
             if name == names[-1]:
                 problem = f"of the newest: {error}"
+        except StoreError as error:  # of one that may well be there: an older one might call a late event timely
+            problem = str(error)
+            break
     raise StateError(
         f"expected a readable checkpoint of partition {partition} of group {group} and topic {topic} in the "
         f"{store.where()}, to tell late events from others; {problem}: set CHECKPOINT_URL, CONSUMER_GROUP and "
@@ -73,7 +76,7 @@ def _read(store: CheckpointReads, name: CheckpointName, key: bytes | None) -> Ob
     """Read one checkpoint's ledger; its models stay pickled, so nothing that the file could choose is run."""
     data = store.read(name)
     if data is None:
-        raise StoreError("it was pruned meanwhile; run the command again")
+        raise UnreadableError("it was pruned meanwhile; run the command again")
     header, sections = unseal(data, key)
     if (header.group, header.topic, header.partition) != (name.group, name.topic, name.partition):
         raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")

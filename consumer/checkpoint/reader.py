@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consumer.checkpoint.envelope import EnvelopeError, unseal
-from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.store import CheckpointName, UnreadableError
 from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 from consumer.errors import StateError
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class MissingCheckpointError(Exception):
-    """The store does not hold the object, or cannot tell: another host's, deleted, or not readable just now."""
+    """The store says that it does not hold the object, or that it cannot be read: another host's, or deleted."""
 
 
 class CheckpointReader:
     """Reads what the checkpoint writers of a group have written.
 
     Args:
-        store: where checkpoints are.
+        store: where checkpoints are; it raises `StoreError` only as `UnreadableError`, see `PatientReads`.
         identity: whose they must be.
         admitted: what they may name.
         key: the key that they must be signed with, None where they must not be signed.
@@ -60,11 +60,13 @@ class CheckpointReader:
         """Return the names of a partition's checkpoints, the highest offset first.
 
         Raises:
-            StateError: the store cannot tell.
+            StateError: they cannot be listed.
+            RetryError: the store has not answered yet.
+            CheckpointsError: it could not be asked for too long.
         """
         try:
             names = self._store.names(self._identity.group, self._identity.topic, partition)
-        except StoreError as error:
+        except UnreadableError as error:
             raise StateError(
                 f"whether partition {partition} has checkpoints cannot be told: {error}; make the "
                 f"{self._store.where()} readable, or change CHECKPOINT_URL"
@@ -75,12 +77,14 @@ class CheckpointReader:
         """Return the header and the sections of one checkpoint, verified; nothing is unpickled.
 
         Raises:
-            MissingCheckpointError: it is not there, or the store cannot tell.
+            MissingCheckpointError: it is not there, or it cannot be read.
+            RetryError: the store has not answered yet.
+            CheckpointsError: it could not be asked for too long.
             EnvelopeError: it is damaged, or another one than its name says.
         """
         try:
             data = self._store.read(name)
-        except StoreError as error:
+        except UnreadableError as error:
             raise MissingCheckpointError(f"it cannot be read: {error}") from error
         if data is None:
             raise MissingCheckpointError(f"it is missing in the {self._store.where()}")
@@ -100,7 +104,9 @@ class CheckpointReader:
             highest_offset: where its state may stand at most.
 
         Raises:
-            MissingCheckpointError: it is not there, or the store cannot tell.
+            MissingCheckpointError: it is not there, or it cannot be read.
+            RetryError: the store has not answered yet.
+            CheckpointsError: it could not be asked for too long.
             EnvelopeError: it is damaged, another one than its name says, or another identity's.
         """
         if name.offset > highest_offset:

@@ -36,7 +36,17 @@ MAX_PLACE_CHARACTERS: Final = 32
 
 
 class StoreError(Exception):
-    """The store could not do what was asked: disk full, no permission, not reachable."""
+    """The store could not do what was asked: disk full, no permission, not reachable.
+
+    Of a read it says nothing about what the store holds: whoever needs to know asks again.
+    """
+
+
+class UnreadableError(StoreError):
+    """The store has answered: the checkpoint, or the place where they lie, is there and cannot be read.
+
+    To ask again would give the same answer.
+    """
 
 
 class CheckpointReads(Protocol):
@@ -46,11 +56,17 @@ class CheckpointReads(Protocol):
         """Return the checkpoint, None where it is absent; a place in the name is a hint, and may be wrong.
 
         Raises:
-            StoreError: it is there but cannot be read.
+            UnreadableError: it is there but cannot be read.
+            StoreError: the store cannot be asked.
         """
 
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
-        """Return the names of all checkpoints of a partition, lowest offset first."""
+        """Return the names of all checkpoints of a partition, lowest offset first.
+
+        Raises:
+            UnreadableError: they cannot be listed.
+            StoreError: the store cannot be asked.
+        """
 
     def where(self) -> str:
         """Return the place in words that an operator can act on."""
