@@ -13,8 +13,8 @@ RUN python -m venv /pip \
     && /pip/bin/pip install --constraint constraints.txt pip \
     && python -m venv --without-pip /opt/smart-inventory
 # Dependencies apart from the code: this layer stays as long as they do. Wheels only, so nothing needs a compiler.
-RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-        > requirements.txt \
+RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+        print(*project["dependencies"], *project["optional-dependencies"]["objects"], sep="\n")' > requirements.txt \
     && /pip/bin/pip --python /opt/smart-inventory/bin/python install \
         --no-compile --only-binary :all: --constraint constraints.txt --requirement requirements.txt
 COPY LICENSE README.md ./

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from consumer import __version__, hash_seed
-from consumer.checkpoint.store import StoreError
+from consumer.checkpoint.store import StoreError, UnreachableError
 from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
 from consumer.health import Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
@@ -52,7 +52,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
     """
     check_for_run(settings)
     store = open_store(settings, lambda: client_properties(settings, environment, log))
-    _check(store, settings)
+    _check(store, settings, log)
     process = _Process(settings, log)
     process.take_signals()
     broker = kafka_broker(settings, environment, log)
@@ -107,14 +107,23 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         process.disarm()
 
 
-def _check(store: CheckpointStore, settings: Settings) -> None:
+def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger) -> None:
     """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
+    deadline = time.monotonic() + _START_SECONDS
     try:
-        store.check(settings.consumer_group, settings.input_topic)
+        while True:
+            try:
+                store.check(settings.consumer_group, settings.input_topic)
+            except UnreachableError as error:  # it may start as we do
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("start_waits", reason=str(error))
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
     except StoreError as error:
         raise CheckpointsError(
-            f"CHECKPOINT_URL={settings.checkpoint_url}: checkpoints cannot be written to {error}, or name another "
-            "directory"
+            f"CHECKPOINT_URL={settings.checkpoint_url}: checkpoints cannot be written to {error}, or name another place"
         ) from error
 
 

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}").fullmatch
+_BUCKET: Final = re.compile(r"//[a-z0-9][a-z0-9._-]{1,221}(?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*/?", re.ASCII).fullmatch
 _MOST_SHOWN: Final = 80
 """Characters of a refused value that a message repeats: an environment variable may hold 128 KiB."""
 
 _SECRET: Final = re.compile(r"password|secret|sasl\.jaas|\.key|_key|\.pem|token|credential").search
+
+
+BUCKET_SCHEMES: Final = frozenset({"s3", "gs", "az"})
 
 
 class Guarantee(StrEnum):
@@ -69,8 +73,8 @@ class CheckpointLocation(NamedTuple):
     """Where `CHECKPOINT_URL` says that checkpoints go.
 
     Attributes:
-        scheme: `file`.
-        path: the directory.
+        scheme: `file`, or one of `BUCKET_SCHEMES`.
+        path: the directory, or the bucket and, after a `/`, the prefix.
     """
 
     scheme: str
@@ -100,7 +104,9 @@ class Settings(BaseSettings):
     commit_interval_ms: int = Field(
         default=200, ge=1, le=5_000, description="Milliseconds from a transaction's first record to its commit."
     )
-    checkpoint_url: str = Field(default="file:checkpoints", description="Where checkpoints go: file:DIRECTORY.")
+    checkpoint_url: str = Field(
+        default="file:checkpoints", description="Where checkpoints go: a directory, or a bucket."
+    )
     checkpoint_interval_seconds: float = Field(
         default=10, gt=0, le=86_400, allow_inf_nan=False, description="Seconds between a partition's checkpoints."
     )
@@ -149,8 +155,15 @@ class Settings(BaseSettings):
         scheme, colon, path = self.checkpoint_url.partition(":")
         if scheme == "file" and colon and path:
             return CheckpointLocation(scheme, unquote(path.removeprefix("//")))
+        if scheme in BUCKET_SCHEMES and _BUCKET(path):
+            return CheckpointLocation(scheme, path.removeprefix("//").rstrip("/"))
+        if scheme in BUCKET_SCHEMES and set(path) & set("@?#"):
+            raise SettingsError(
+                f"CHECKPOINT_URL={scheme}://...: expected {scheme}://BUCKET/PREFIX, without user, query or fragment"
+            )
         raise SettingsError(
-            f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints"
+            f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints, or "
+            "s3://BUCKET/PREFIX, gs:// or az:// likewise"
         )
 
     def checkpoint_directory(self) -> Path:

@@ -51,7 +51,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
 
 _FORMS: Final = {
     "kafka_bootstrap_servers": "text",
-    "checkpoint_url": "`file:DIRECTORY`",
+    "checkpoint_url": "`file:DIRECTORY`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`",
     "checkpoint_signing_key": "text",
     "model": "`guarded`, `linear`, `module:function`",
     "ml_model_path": "path of a file",

@@ -10,6 +10,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.kafka import Broker, find_broker, session_broker
+from tests.objects import Endpoint, session_endpoint
 from tests.stage import Stage
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def _log_of_its_own() -> Iterator[None]:
 def broker() -> Iterator[Broker]:
     """A real Kafka broker, the same for all tests; skips without one, and fails in CI."""
     yield from session_broker()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[Endpoint]:
+    """A real S3 endpoint, the same for all tests; skips without Java or Maven, and fails in CI."""
+    yield from session_endpoint()
 
 
 @pytest.fixture

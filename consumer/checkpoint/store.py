@@ -42,6 +42,10 @@ class StoreError(Exception):
     """
 
 
+class UnreachableError(StoreError):
+    """The store did not answer, or said that it cannot just now: a start waits for it."""
+
+
 class UnreadableError(StoreError):
     """The store has answered: the checkpoint, or the place where they lie, is there and cannot be read.
 
@@ -94,6 +98,7 @@ class CheckpointStore(CheckpointReads, Protocol):
         """See whether a checkpoint of this group and topic could be written now.
 
         Raises:
+            UnreachableError: that may be otherwise in a moment.
             StoreError: it could not; the sentence says where and why, and what to do.
         """
 

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars, fetched once by Maven into the repository's cache, and a Java to run them."""
+"""Apache Kafka's jars and others, fetched once by Maven into the repository's cache, and a Java to run them."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from .broker import BrokerUnavailableError
 
 _POM = Path(__file__).with_name("pom.xml")
-_CACHE = Path(__file__).parents[2] / ".cache" / "kafka"
+_CACHES = Path(__file__).parents[2] / ".cache"
 _OLDEST_JAVA = 17  # Kafka 4's broker runs on nothing older.
 _JAVA_SECONDS = 30
 _MAVEN_SECONDS = 600  # 45 jars, 43 MB: 7 s on a good line.
@@ -21,13 +21,13 @@ _MAVEN_SECONDS = 600  # 45 jars, 43 MB: 7 s on a good line.
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A Kafka ready to run.
+    """A Kafka, or another program of Java's, ready to run.
 
     Attributes:
-        version: Kafka's version, as in the pom.
+        version: Its version, as in the pom.
         java: The `java` command.
         java_version: Its major version.
-        jars: The directory that holds Kafka and all that it needs.
+        jars: The directory that holds it and all that it needs.
 
     """
 
@@ -46,20 +46,33 @@ def find_installation() -> Installation:
         BrokerUnavailableError: No Java 17 or newer, no Maven while the jars are missing, or the download failed.
 
     """
+    return install("kafka", _POM)
+
+
+def install(name: str, pom: Path) -> Installation:
+    """Return the jars that a pom names, of the version in its `<NAME.version>`, and a fitting Java.
+
+    Safe to call from several processes at once: one downloads, the others wait for it.
+
+    Raises:
+        BrokerUnavailableError: No Java 17 or newer, no Maven while the jars are missing, or the download failed.
+
+    """
     java, java_version = _find_java()
-    version = _kafka_version()
-    jars = _CACHE / version
+    version = _version(name, pom)
+    cache = _CACHES / name
+    jars = cache / version
     if not jars.is_dir():  # The rename below makes it appear complete or not at all.
-        with _locked(_CACHE):
+        with _locked(cache):
             if not jars.is_dir():
-                _download(jars)
+                _download(pom, jars, f"{name} {version}")
     return Installation(version=version, java=java, java_version=java_version, jars=jars)
 
 
-def _kafka_version() -> str:
-    found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", _POM.read_text(encoding="utf-8"))
+def _version(name: str, pom: Path) -> str:
+    found = re.search(rf"<{name}\.version>(.+?)</{name}\.version>", pom.read_text(encoding="utf-8"))
     if found is None:
-        message = f"{_POM.name} names no <kafka.version>"
+        message = f"{pom.name} names no <{name}.version>"
         raise BrokerUnavailableError(message)
     return found[1]
 
@@ -93,17 +106,17 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _download(jars: Path) -> None:
+def _download(pom: Path, jars: Path, what: str) -> None:
     maven = shutil.which("mvn")
     if maven is None:
-        message = f"the jars of Kafka {jars.name} are not in .cache/kafka, and there is no mvn command to fetch them"
+        message = f"the jars of {what} are not in .cache, and there is no mvn command to fetch them"
         raise BrokerUnavailableError(message)
     partial = jars.with_name(f".{jars.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # Left by a run that was killed; the lock says that nobody fills it.
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={partial}"]
     try:
         run = subprocess.run(
-            [maven, "--batch-mode", "--quiet", "--file", str(_POM), *goal],
+            [maven, "--batch-mode", "--quiet", "--file", str(pom), *goal],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -111,10 +124,10 @@ def _download(jars: Path) -> None:
             timeout=_MAVEN_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        message = f"Maven could not fetch Kafka {jars.name}: {error}"
+        message = f"Maven could not fetch {what}: {error}"
         raise BrokerUnavailableError(message) from error
     if run.returncode:
         first = next((line for line in run.stdout.splitlines() if "ERROR" in line), run.stderr.strip() or "no output")
-        message = f"Maven could not fetch Kafka {jars.name} (exit {run.returncode}): {first}"
+        message = f"Maven could not fetch {what} (exit {run.returncode}): {first}"
         raise BrokerUnavailableError(message)
     partial.rename(jars)

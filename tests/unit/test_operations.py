@@ -133,7 +133,7 @@ def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     ("variable", "value"),
     [
         ("MODEL", "forest"),
-        ("CHECKPOINT_URL", "s3://bucket"),
+        ("CHECKPOINT_URL", "ftp://bucket"),
         ("CHECKPOINT_URL", "checkpoints"),
         ("KAFKA_BOOTSTRAP_SERVERS", ""),
     ],

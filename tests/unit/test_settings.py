@@ -290,7 +290,10 @@ def test_what_is_no_secret_is_shown() -> None:
         ({"MODEL": "forest"}, "MODEL='forest'"),
         *(
             ({"CHECKPOINT_URL": url}, f"CHECKPOINT_URL={url!r}: expected file:DIRECTORY")
-            for url in ("kafka:checkpoints", "s3://bucket/prefix", "checkpoints", "file", "file:", "FILE:x", ":x")
+            for url in (
+                *("kafka:checkpoints", "checkpoints", "file", "file:", "FILE:x", ":x", "s3:", "s3:bucket", "s3://"),
+                *("s3://B", "s3://bucket/../x", "gs://bucket//x", "az://bucket/a b", "S3://bucket", "s3a://bucket/x"),
+            )
         ),
     ],
 )
@@ -324,6 +327,27 @@ def test_the_defaults_are_supported(loaded: Callable[..., Settings]) -> None:
 def test_the_directory_of_a_file_url(loaded: Callable[..., Settings], url: str, path: str) -> None:
     """`file:` takes a relative or an absolute path, percent-encoded where need be."""
     assert loaded(CHECKPOINT_URL=url).checkpoint_directory() == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme", "path"),
+    [
+        ("s3://bucket", "s3", "bucket"),
+        ("gs://my.bucket/", "gs", "my.bucket"),
+        ("az://container/shop=1/checkpoints/", "az", "container/shop=1/checkpoints"),
+    ],
+)
+def test_the_bucket_of_a_url(loaded: Callable[..., Settings], url: str, scheme: str, path: str) -> None:
+    """A bucket or container, and a prefix of plain characters, without what a URL could smuggle in."""
+    assert loaded(CHECKPOINT_URL=url).checkpoint_location() == (scheme, path)
+
+
+@pytest.mark.parametrize("url", ["s3://key:hunter2@bucket/x", "s3://bucket/x?secret=hunter2", "az://bucket#hunter2"])
+def test_no_secret_belongs_into_the_url(loaded: Callable[..., Settings], url: str) -> None:
+    """It would stand in logs: such a URL is refused, and not shown either."""
+    with pytest.raises(SettingsError, match="without user, query or fragment") as raised:
+        loaded(CHECKPOINT_URL=url).checkpoint_location()
+    assert "hunter2" not in str(raised.value)
 
 
 # Kafka's properties
