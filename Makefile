@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo demo-recovery test test-deep lint show bench clean
+.PHONY: help demo demo-recovery test test-deep lint show chaos bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -52,6 +52,9 @@ lint: $(READY) ## Check style and types.
 
 show: $(READY) ## List the demonstrations; NAME=x runs one against its bounds and writes benchmarks/results/x.json.
 	@$(BIN)/python -m benchmarks.show $(NAME)
+
+chaos: $(READY) ## Every fault at once; MINUTES=3, SEED=, CLUSTER=1 for three brokers, RESUME=DIR (Java 17 with Maven).
+	@$(BIN)/python -m benchmarks.chaos $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(CLUSTER:%=--cluster) $(RESUME:%=--resume=%)
 
 bench: $(READY) ## Measure this worker beside bare River and a peer; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
 	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)

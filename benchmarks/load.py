@@ -168,6 +168,7 @@ class TopicReader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
+                "log_level": 0,  # brokers that go away are what is being watched
             }
         )
         try:

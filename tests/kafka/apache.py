@@ -90,7 +90,7 @@ class ApacheBroker(Broker):
                 ),
                 encoding="utf-8",
             )
-            broker._format()
+            broker._format(new_cluster_id())
             broker._launch()
         except BaseException:  # Ctrl-C included: nothing may stay behind.
             broker.stop()
@@ -132,10 +132,7 @@ class ApacheBroker(Broker):
         shutil.rmtree(self._directory, ignore_errors=True)
         atexit.unregister(self.stop)
 
-    def _format(self) -> None:
-        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:].rstrip(
-            "="
-        )  # "-..." reads as an option
+    def _format(self, cluster: str) -> None:
         process = self._spawn("kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
         try:
             code = process.wait(_FORMAT_SECONDS)
@@ -185,6 +182,11 @@ class ApacheBroker(Broker):
                 text = path.read_text(encoding="utf-8", errors="replace")
                 lines += [f"--- end of {name}", *text.splitlines()[-_TAIL_LINES:]]
         return "\n".join(lines)
+
+
+def new_cluster_id() -> str:
+    """Return what all nodes of a new cluster are formatted with."""
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:].rstrip("=")  # "-..." reads as an option
 
 
 def _watch(broker: "subprocess.Popen[bytes]", directory: Path) -> "subprocess.Popen[bytes] | None":

@@ -18,6 +18,7 @@ Isolation = Literal["read_committed", "read_uncommitted"]
 _BATCH = 1000
 _BATCH_SECONDS = 0.05  # `consume` uses all of it unless the batch fills up, so it is what an empty topic costs.
 _CREATION_SECONDS = 30.0
+_AS_THE_BROKER_SAYS = -1  # one replica on one node, three on three
 
 
 def unique(prefix: str) -> str:
@@ -39,7 +40,7 @@ def create_topics(
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     topics = [
-        NewTopic(name, num_partitions=count, replication_factor=1, config=dict(config or {}))
+        NewTopic(name, num_partitions=count, replication_factor=_AS_THE_BROKER_SAYS, config=dict(config or {}))
         for name, count in partitions.items()
     ]
     for created in admin.create_topics(topics).values():
