@@ -19,6 +19,7 @@ DEMONSTRATIONS = {
     "chaos": "30 minutes of kills, zombies, rebalances, bad brokers, networks and disks; 10 on three brokers.",
     "bad-events": "249 kinds of bad and odd events: each answered as the contract says, the good as if without them.",
     "fuzz": "1,000,000 mutated records, 20,000 checkpoints and settings: nothing wrong taken or right refused.",
+    "recovery": "Restart and takeover after kill -9, at 5,000 events/s: seconds to the first new prediction.",
     "soak": "60 minutes at 5,000 events/s, kill -9 every minute: lag back at 0, memory and open files flat. MINUTES=3.",
     "ladder": "Damaged and lost checkpoints, offsets and logs: each refused or recovered as documented.",
     "explore": "10,000 schedules of crashes, doubts, zombies and rebalances on a simulated Kafka: 0 violations.",

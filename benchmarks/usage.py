@@ -40,6 +40,20 @@ def usage(process_id: int) -> Usage:
     return Usage(int(fields["VmRSS"].split()[0]) * 1024, open_files, int(fields["Threads"]))
 
 
+def cpu_seconds(process_id: int) -> float:
+    """Return the CPU time that a process has used so far, its own and the kernel's for it.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        stat = Path("/proc", str(process_id), "stat").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"process {process_id} is gone") from error
+    fields = stat.rpartition(")")[2].split()  # its name comes before, and may hold anything
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def peak(samples: list[Usage]) -> Usage:
     """Return the highest of each over some samples.
 

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.usage import Usage, peak, usage
+from benchmarks.usage import Usage, cpu_seconds, peak, usage
 from tests.kafka import wait_until
 
 if TYPE_CHECKING:
@@ -45,6 +46,21 @@ def test_threads_are_counted() -> None:
     assert usage(os.getpid()).threads == before + 1
     done.set()
     thread.join()
+
+
+def test_cpu_time_is_that_of_the_process() -> None:
+    """It goes on while the process works, not while it sleeps."""
+    before, own = cpu_seconds(os.getpid()), time.process_time()
+    while time.process_time() - own < 0.2:
+        pass
+    worked = cpu_seconds(os.getpid()) - before
+    assert 0.15 < worked < 0.5
+    sleeping = subprocess.Popen(["/bin/sleep", "10"])
+    assert cpu_seconds(sleeping.pid) < 0.2
+    sleeping.kill()
+    sleeping.wait()
+    with pytest.raises(ProcessLookupError):
+        cpu_seconds(sleeping.pid)
 
 
 def test_an_ended_process_uses_nothing() -> None:
