@@ -8,21 +8,18 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from consumer import __version__, hash_seed
 from consumer.checkpoint.store import StoreError, UnreachableError
 from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
-from consumer.health import STALE_SECONDS, Health, serve
+from consumer.health import Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
 from consumer.kafka.topics import TopicNames
-from consumer.last_resort import LastResort
 from consumer.metrics import Metrics
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 from consumer.stores import open_store
-from consumer.watchdog import Watchdog, check_limit, livez_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,31 +52,19 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
     """
     check_for_run(settings)
     broker = kafka_broker(settings, environment, log)
-    check_limit(settings.watchdog_seconds, broker.longest_call_seconds)
+    store = open_store(settings, lambda: broker.client_config)
+    if settings.checkpoint_topic() is None:  # else the broker is asked about it with the other topics
+        _check(store, settings, log)
     process = _Process(settings, log)
     process.take_signals()
-    metrics = Metrics()
-    health = Health(time.monotonic, livez_seconds(settings.watchdog_seconds, STALE_SECONDS))
-    watchdog = Watchdog(
-        settings.watchdog_seconds,
-        stillness=health.stillness,
-        ending=LastResort(log, settings.watchdog_seconds),
-        tell=lambda seconds: metrics.gauge("loop_still_seconds", seconds),
-    )
-    with ExitStack() as at_the_end:
-        watchdog.start()
-        at_the_end.callback(watchdog.stop)
-        at_the_end.callback(process.disarm)
-        store = open_store(settings, lambda: client_properties(settings, environment, log))
-        _check(store, settings, log, health)
-        port, stop_serving = serve(settings.metrics_port, metrics.registry, health)
-        at_the_end.callback(stop_serving)
-        log.info("serving", port=port, paths=["/metrics", "/livez", "/readyz"])
-        health.beat("import")
+    metrics, health = Metrics(), Health(time.monotonic)
+    port, stop_serving = serve(settings.metrics_port, metrics.registry, health)
+    log.info("serving", port=port, paths=["/metrics", "/livez", "/readyz"])
+    try:
         # Importing River takes a second or two: meanwhile the clients join the group and settle transactions.
         with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
             listener = _Relay()
-            connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked, health)
+            connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked)
             from consumer.assembly import build_worker  # noqa: PLC0415
             from consumer.model_trial import try_before_first_event  # noqa: PLC0415
 
@@ -89,10 +74,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
             return
         topic, connection = found
         try:
-            try_before_first_event(
-                settings.model, connection, topic.partitions, log, lambda: health.beat("model_trial")
-            )
-            health.beat("start")
+            try_before_first_event(settings.model, connection, topic.partitions, log)
             worker = build_worker(
                 settings,
                 broker=broker,
@@ -121,14 +103,16 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         except BaseException:
             worker.leave()
             raise
+    finally:
+        stop_serving()
+        process.disarm()
 
 
-def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger, health: Health) -> None:
+def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger) -> None:
     """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
     deadline = time.monotonic() + _START_SECONDS
     try:
         while True:
-            health.beat("store_check")
             try:
                 store.check(settings.consumer_group, settings.input_topic)
             except UnreachableError as error:  # it may start as we do
@@ -189,32 +173,24 @@ def refuse_owned(properties: Mapping[str, str]) -> None:
 
 def topic_names(settings: Settings) -> TopicNames:
     """Return the worker's topics."""
-    return TopicNames(settings.input_topic, settings.output_topic, settings.dead_letter_topic)
+    return TopicNames(
+        settings.input_topic, settings.output_topic, settings.dead_letter_topic, settings.checkpoint_topic()
+    )
 
 
 def _connect(
-    broker: KafkaBroker,
-    listener: RebalanceListener,
-    log: FilteringBoundLogger,
-    is_asked: Callable[[], bool],
-    health: Health,
+    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger, is_asked: Callable[[], bool]
 ) -> tuple[InputTopic, Connection] | None:
     """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do.
 
     Returns None where the process was asked to stop meanwhile.
     """
-
-    def is_given_up() -> bool:  # asked between any two tries
-        health.beat("connect")
-        return is_asked()
-
     deadline = time.monotonic() + _START_SECONDS
-    broker.await_answer(_START_SECONDS, is_given_up)
-    while not is_given_up():
+    broker.await_answer(_START_SECONDS, is_asked)
+    while not is_asked():
         connection: Connection | None = None
         try:
             topic = broker.check_topics()
-            health.beat("connect")
             connection = broker.connect(listener)
             connection.settle()
         except (RetryError, RebuildError) as error:

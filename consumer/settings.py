@@ -6,7 +6,6 @@ import os
 import re
 import socket
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -59,8 +58,12 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+def _is_topic_name(value: str) -> bool:
+    return _TOPIC(value) is not None and value not in {".", ".."}
+
+
 def _topic_name(value: str) -> str:
-    if not _TOPIC(value) or value in {".", ".."}:
+    if not _is_topic_name(value):
         raise ValueError("a topic name of letters, digits, '.', '_' and '-', at most 249 of them, but not '.' or '..'")
     return value
 
@@ -73,8 +76,8 @@ class CheckpointLocation(NamedTuple):
     """Where `CHECKPOINT_URL` says that checkpoints go.
 
     Attributes:
-        scheme: `file`, or one of `BUCKET_SCHEMES`.
-        path: the directory, or the bucket and, after a `/`, the prefix.
+        scheme: `file`, `kafka`, or one of `BUCKET_SCHEMES`.
+        path: the directory, the topic, or the bucket and, after a `/`, the prefix.
     """
 
     scheme: str
@@ -105,7 +108,13 @@ class Settings(BaseSettings):
         default=200, ge=1, le=5_000, description="Milliseconds from a transaction's first record to its commit."
     )
     checkpoint_url: str = Field(
-        default="file:checkpoints", description="Where checkpoints go: a directory, or a bucket."
+        default="file:checkpoints", description="Where checkpoints go: a directory, a compacted topic, or a bucket."
+    )
+    checkpoint_bytes_per_second: int = Field(
+        default=20_000_000,
+        ge=1,
+        le=10**12,
+        description="At most so many bytes a second go to a checkpoint store over the network; file: has no bound.",
     )
     checkpoint_interval_seconds: float = Field(
         default=10, gt=0, le=86_400, allow_inf_nan=False, description="Seconds between a partition's checkpoints."
@@ -142,13 +151,6 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         default=20, gt=0, le=86_400, allow_inf_nan=False, description="Seconds that a stop may take."
     )
-    watchdog_seconds: float = Field(
-        default=90,
-        ge=20,
-        le=86_400,
-        allow_inf_nan=False,
-        description="Seconds without a sign of life after which the worker ends itself (exit code 13).",
-    )
     log_format: LogFormat = Field(
         default=LogFormat.AUTO, description="json, text, or auto: text on a terminal, else JSON lines."
     )
@@ -162,6 +164,8 @@ class Settings(BaseSettings):
         scheme, colon, path = self.checkpoint_url.partition(":")
         if scheme == "file" and colon and path:
             return CheckpointLocation(scheme, unquote(path.removeprefix("//")))
+        if scheme == "kafka" and _is_topic_name(path):
+            return CheckpointLocation(scheme, path)
         if scheme in BUCKET_SCHEMES and _BUCKET(path):
             return CheckpointLocation(scheme, path.removeprefix("//").rstrip("/"))
         if scheme in BUCKET_SCHEMES and set(path) & set("@?#"):
@@ -169,17 +173,18 @@ class Settings(BaseSettings):
                 f"CHECKPOINT_URL={scheme}://...: expected {scheme}://BUCKET/PREFIX, without user, query or fragment"
             )
         raise SettingsError(
-            f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints, or "
-            "s3://BUCKET/PREFIX, gs:// or az:// likewise"
+            f"CHECKPOINT_URL={self.checkpoint_url!r}: expected file:DIRECTORY, such as file:checkpoints, "
+            "kafka:TOPIC, such as kafka:inventory.checkpoints, or s3://BUCKET/PREFIX, gs:// or az:// likewise"
         )
 
-    def checkpoint_directory(self) -> Path:
-        """Return the directory of `CHECKPOINT_URL`.
+    def checkpoint_topic(self) -> str | None:
+        """Return the topic of `CHECKPOINT_URL`, None where checkpoints are kept elsewhere.
 
         Raises:
-            SettingsError: it is none.
+            SettingsError: as for `checkpoint_location`.
         """
-        return Path(self.checkpoint_location().path)
+        location = self.checkpoint_location()
+        return location.path if location.scheme == "kafka" else None
 
     def signing_key(self) -> bytes | None:
         """Return the bytes of `CHECKPOINT_SIGNING_KEY`; None where it is not set."""
@@ -213,7 +218,11 @@ def check_for_run(settings: Settings) -> None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; expected the brokers, such as localhost:9092")
     if settings.model not in {"guarded", "linear"} and ":" not in settings.model:
         raise SettingsError(f"MODEL={settings.model!r}: expected guarded, linear, or module:function for your own")
-    settings.checkpoint_location()
+    topic = settings.checkpoint_topic()
+    if topic in {settings.input_topic, settings.output_topic, settings.dead_letter_topic}:
+        raise SettingsError(
+            f"CHECKPOINT_URL={settings.checkpoint_url}: expected a topic of its own; found {topic} twice"
+        )
 
 
 def kafka_properties(environment: Mapping[str, str]) -> dict[str, str]:

@@ -40,19 +40,20 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "Checkpoints and recovery": (
         "checkpoint_url",
+        "checkpoint_bytes_per_second",
         "checkpoint_interval_seconds",
         "checkpoint_keep",
         "checkpoint_signing_key",
         "max_replay_records",
         "on_gap",
         "shutdown_seconds",
-        "watchdog_seconds",
     ),
 }
 
 _FORMS: Final = {
     "kafka_bootstrap_servers": "text",
-    "checkpoint_url": "`file:DIRECTORY`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`",
+    "checkpoint_url": "`file:DIRECTORY`, `kafka:TOPIC`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, "
+    "`az://CONTAINER/PREFIX`",
     "checkpoint_signing_key": "text",
     "model": "`guarded`, `linear`, `module:function`",
     "ml_model_path": "path of a file",

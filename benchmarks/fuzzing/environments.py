@@ -121,6 +121,7 @@ _RULES: Final[dict[str, Rule]] = {
     "INVALID_WINDOW_RECORDS": _whole(1, 10_000_000),
     "MAX_CLOCK_AHEAD_SECONDS": _whole(0, 1_000_000_000),
     "CHECKPOINT_KEEP": _whole(1, 1_000_000),
+    "CHECKPOINT_BYTES_PER_SECOND": _whole(1, 10**12),
     "MAX_REPLAY_RECORDS": _whole(1, 10**15),
     "CHECKPOINT_INTERVAL_SECONDS": _real(0, 86_400, with_least=False),
     "SHUTDOWN_SECONDS": _real(0, 86_400, with_least=False),
@@ -180,7 +181,7 @@ def _of_use(settings: Settings) -> str | None:
     """Return what goes wrong with settings that were accepted, where they are first used."""
     try:
         settings.signing_key()
-        settings.checkpoint_directory()
+        settings.checkpoint_location()
     except SettingsError:
         return None
     except Exception as error:  # noqa: BLE001 -- whatever it is: the operator would get a traceback

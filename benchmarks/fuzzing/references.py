@@ -2,9 +2,10 @@
 
 What is wrong to accept: text longer than 512 characters; text that is not one JSON object with the members of a
 reference (others are ignored), each of its type and in its bounds, the checkpoint's offset not below the first one, its
-offset and digest both there or both null; or a reference that does not read back equal once it is encoded again. What
-is right to accept is everything else, however it is spelt, where it leaves room for all members in 512 bytes. Anything
-but `UnreadableReferenceError` is a crash.
+offset and digest both there or both null; a place ("p") of other characters than `a-z0-9.:+-`, of more than 32, or
+without a checkpoint; or a reference that does not read back equal once it is encoded again. What is right to accept is
+everything else, however it is spelt, where it leaves room for all members in 512 bytes. Anything but
+`UnreadableReferenceError` is a crash.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _LONGEST: Final = 512
 _LONGEST_SENTENCE: Final = 200
 _LARGEST: Final = 2**63 - 1
 _HEX: Final = re.compile("[0-9a-f]{16,64}").fullmatch
+_PLACE_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.:+-")
+_LONGEST_PLACE: Final = 32
 
 
 def _is_digest(value: Any) -> bool:  # noqa: ANN401 -- whatever JSON holds
@@ -64,14 +67,21 @@ def is_reference(text: str) -> bool | None:
         return False
     if re.search(r"\\u[dD][89a-fA-F]", text) or any(type(value) is float for value in found.values()):
         return None  # a surrogate, lone or not; and whether 1.0 or 1e0 is an integer
-    if len(text.encode()) > _LONGEST - len(',"a":null'):
+    if len(text.encode()) > _LONGEST - len(',"a":null,"p":null'):
         return None  # written out in full, it may be too long
     is_sound = all(check(found[name]) for name, check in _MEMBERS.items()) and (found["o"] is None) is (
         found["d"] is None
     )
     adopted = found.get("a")
     is_sound = is_sound and (adopted is None or (_is_offset(adopted) and found["s"] <= adopted <= (found["o"] or -1)))
-    return is_sound and (found["o"] is None or found["s"] <= found["o"])
+    return is_sound and _is_place(found.get("p"), found["o"]) and (found["o"] is None or found["s"] <= found["o"])
+
+
+def _is_place(place: Any, checkpoint_offset: int | None) -> bool:  # noqa: ANN401 -- whatever JSON holds
+    if place is None:
+        return True
+    is_text = type(place) is str and 0 < len(place) <= _LONGEST_PLACE and _PLACE_LETTERS.issuperset(place)
+    return is_text and checkpoint_offset is not None
 
 
 def judge_references(seed: int, episode: int, cases: int = EPISODE_CASES) -> Verdicts:
@@ -135,6 +145,8 @@ def _mutant(rng: Random) -> tuple[str, str]:
     }
     if rng.random() < 0.3:
         pairs["a"] = rng.choice(("null", pairs["o"], pairs["s"], "0", str(first + 10**6)))
+    if rng.random() < 0.4:
+        pairs["p"] = f'"{rng.randrange(10**12)}+{rng.randrange(1, 999)}"' if has_checkpoint else "null"
     mutation = rng.choice(list(_MUTATIONS))
     return mutation, _MUTATIONS[mutation](rng, pairs)
 
@@ -152,6 +164,11 @@ def _digest(rng: Random, pairs: dict[str, str]) -> str:
     size = rng.choice((0, 15, 16, 17, 63, 64, 65, 300))
     letters = rng.choice(("0123456789abcdef", "0123456789abcdef", "0123456789ABCDEF", "0123456789abcdeg\n\u0661"))
     return _text(pairs | {rng.choice("dc"): json.dumps("".join(rng.choices(letters, k=size)))})
+
+
+def _place(rng: Random, pairs: dict[str, str]) -> str:
+    letters = rng.choice(("0123456789+", "abz09.:+-", "abcABC_/", "0+\n\u0661é"))
+    return _text(pairs | {"p": json.dumps("".join(rng.choices(letters, k=rng.choice((0, 1, 31, 32, 33, 200)))))})
 
 
 def _string(rng: Random, pairs: dict[str, str]) -> str:
@@ -186,6 +203,11 @@ def _spelling(rng: Random, pairs: dict[str, str]) -> str:
     return rng.choice(("", " ", "\n")) + _text(
         {name: pairs[name] for name in names}, rng.choice((",", ", ", "\t,\r\n"))
     )
+
+
+def _padded(rng: Random, pairs: dict[str, str]) -> str:
+    text = _text(pairs)
+    return text + " " * (_LONGEST + rng.choice((-1, 0, 1, 2, 64)) - len(text))
 
 
 def _damaged(rng: Random, pairs: dict[str, str]) -> str:
@@ -228,6 +250,7 @@ _MUTATIONS: Final[dict[str, Callable[[Random, dict[str, str]], str]]] = {
     "untouched": _untouched,
     "number": _number,
     "digest": _digest,
+    "place": _place,
     "string": _string,
     "type": _type,
     "null": _null,
@@ -235,6 +258,7 @@ _MUTATIONS: Final[dict[str, Callable[[Random, dict[str, str]], str]]] = {
     "one more": _more,
     "twice": _twice,
     "spelling": _spelling,
+    "padded": _padded,
     "damaged": _damaged,
     "other text": _other_text,
 }

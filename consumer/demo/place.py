@@ -106,7 +106,7 @@ def _embedded() -> Place:
     try:
         host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
         (broker,) = host.list_topics(timeout=_CALL_SECONDS).brokers.values()
-        for topic in _EMBEDDED_TOPICS:
+        for topic in _EMBEDDED_TOPICS.all():
             host.list_topics(topic, timeout=_CALL_SECONDS)
     except KafkaException as exception:
         raise BrokerError(

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
-from consumer.kafka.connection import CALL_SECONDS, QUEUE_FULL_SECONDS, KafkaConnection
+from consumer.kafka.connection import KafkaConnection
 from consumer.kafka.embedded import UNCHECKED, embedded_topic, is_embedded
 from consumer.kafka.errors import error_of, of_configuration
 from consumer.kafka.reach import await_broker
 from consumer.kafka.topics import (
-    ADMIN_SECONDS,
     INPUT_MESSAGE_BYTES,
     OUTPUT_HEADROOM_BYTES,
     TopicNames,
@@ -45,9 +44,6 @@ OWNED: Final = frozenset(
     }
 )
 """Properties that the worker owns: setting one would break a guarantee. `enable.auto.*` is owned as well."""
-
-
-_SOCKET_TIMEOUT_MS: Final = 60_000  # librdkafka's default
 
 
 class ClientIdentity(NamedTuple):
@@ -102,6 +98,9 @@ class KafkaBroker:
         identity: who the worker is.
         is_transactional: exactly_once; else at_least_once.
         log: the worker's log; librdkafka's own lines go there too.
+
+    Attributes:
+        client_config: as given.
     """
 
     def __init__(
@@ -113,6 +112,7 @@ class KafkaBroker:
         is_transactional: bool,
         log: FilteringBoundLogger,
     ) -> None:
+        self.client_config = client_config
         self._client_config: dict[str, Any] = dict(client_config)
         if "debug" not in client_config:
             # With debug on, serving the log queue from poll(0) can block for minutes (librdkafka issue 5325).
@@ -138,16 +138,6 @@ class KafkaBroker:
             )
         except KafkaException as exception:
             raise of_configuration(exception) from exception
-
-    @property
-    def longest_call_seconds(self) -> float:
-        """How long one call of the connection may take and be in good order."""
-        config = self.producer_config()
-        queue_full = min(QUEUE_FULL_SECONDS, int(config["message.timeout.ms"]) / 1000)  # then the queue has drained
-        calls = [CALL_SECONDS, ADMIN_SECONDS, queue_full]
-        if not self._is_transactional:  # the consumer's commit has no time-out but this one
-            calls.append(int(self._client_config.get("socket.timeout.ms", _SOCKET_TIMEOUT_MS)) / 1000)
-        return max(calls)
 
     def await_answer(self, seconds: float, is_cancelled: Callable[[], bool]) -> None:
         """Wait until a broker answers, and say meanwhile that and why this waits.

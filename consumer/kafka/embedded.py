@@ -53,11 +53,11 @@ def embedded_topic(cluster: ClusterMetadata, names: TopicNames, *, is_transactio
             "embedded broker, which does not store the offsets of a transaction; name a real one, or set "
             "PROCESSING_GUARANTEE=at_least_once to try things out"
         )
-    for name in names:
+    for name in names.all():
         if name not in cluster.topics:
             raise TopicsError(
                 f"topic {name} does not exist; the embedded broker creates it when a producer asks for it by name"
             )
-    partitions = {name: len(cluster.topics[name].partitions) for name in names}
+    partitions = {name: len(cluster.topics[name].partitions) for name in names.all()}
     check_partitions(partitions, names)
     return InputTopic(str(cluster.cluster_id), partitions[names.input], INPUT_MESSAGE_BYTES)

@@ -6,6 +6,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from consumer.checkpoint.store import StoreError
 from consumer.errors import (
     AbortError,
     BrokerError,
@@ -41,6 +42,17 @@ _REMEDIES: Final = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "have the broker's ACLs grant its user that operation on the cluster",
 }
 """What to do about a refusal."""
+
+CHECKPOINT_RIGHTS: Final = "Read, Write, Describe and DescribeConfigs on the topic of CHECKPOINT_URL"
+_CREATE: Final = "create it with `smart-inventory topics create`, with as many partitions as the input has"
+_CHECKPOINT_REMEDIES: Final = {
+    **_REMEDIES,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: f"have the broker's ACLs grant its user {CHECKPOINT_RIGHTS}",
+    KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: _CREATE,
+    KafkaError._UNKNOWN_TOPIC: _CREATE,  # noqa: SLF001
+    KafkaError._UNKNOWN_PARTITION: _CREATE,  # noqa: SLF001
+}
 
 _FENCED: Final = frozenset(
     {
@@ -109,6 +121,12 @@ def of_transaction(error: KafkaError, doing: str) -> SmartInventoryError:
     if error.txn_requires_abort():
         return AbortError(f"{doing}: {error.str()}")
     return RebuildError(f"{doing}: {error.name()}: {error.str()}")
+
+
+def of_checkpoints(error: KafkaError, doing: str) -> StoreError:
+    """Say what the checkpoint topic's broker answered, and what to do about it where that is the operator's."""
+    remedy = _CHECKPOINT_REMEDIES.get(error.code())
+    return StoreError(f"{doing}: {error.name()}: {error.str()}" + ("" if remedy is None else f"; {remedy}"))
 
 
 def _refused(error: KafkaError, doing: str) -> BrokerError:

@@ -1,7 +1,7 @@
 """Trying the worker without a broker.
 
 `WorkerTestDriver` is for users: feed events, read predictions and dead letters, crash and recover, with a model of
-one's own if need be. Behind it are a simulated Kafka (`SimulatedCluster`), a simulated store, and the faults that may
+one's own if need be. Behind it are a simulated Kafka (`SimulatedCluster`), simulated stores, and the faults that may
 befall them; the project's own exploration (`tests/explore`) is built on these.
 """
 
@@ -12,6 +12,7 @@ from consumer.testing.driver import DeadLetter, WorkerTestDriver
 from consumer.testing.faults import Crash, Fault, Faults, NoFaults
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk, SimulatedStore
+from consumer.testing.topic_store import SimulatedTopicStore
 
 __all__ = [
     "Crash",
@@ -24,5 +25,6 @@ __all__ = [
     "SimulatedCluster",
     "SimulatedProcess",
     "SimulatedStore",
+    "SimulatedTopicStore",
     "WorkerTestDriver",
 ]

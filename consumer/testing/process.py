@@ -22,11 +22,16 @@ from consumer.testing.store import SimulatedStore
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
+    from consumer.checkpoint.store import CheckpointStore
     from consumer.settings import Settings
     from consumer.testing.cluster import SimulatedCluster
     from consumer.testing.connection import SimulatedConnection
     from consumer.testing.store import Disk
     from consumer.worker import Worker
+
+
+def _directory(disk: Disk, cluster: SimulatedCluster) -> CheckpointStore:
+    return SimulatedStore(disk, cluster.faults)
 
 
 class SimulatedProcess:
@@ -37,6 +42,7 @@ class SimulatedProcess:
         disk: where its checkpoints are, shared with other processes.
         settings: of the worker; `INSTANCE_ID` names the place.
         permissions: what the operator allows.
+        new_store: opens the checkpoint store on the disk, once for each worker.
         is_slow: tells whether the checkpoint writer has got nowhere since it was last asked.
 
     Attributes:
@@ -45,13 +51,14 @@ class SimulatedProcess:
         log: what workers have logged, newest last.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- its world, named
         self,
         cluster: SimulatedCluster,
         disk: Disk,
         settings: Settings,
         *,
         permissions: Permissions = NONE_GIVEN,
+        new_store: Callable[[Disk, SimulatedCluster], CheckpointStore] = _directory,
         is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
@@ -61,6 +68,7 @@ class SimulatedProcess:
         self.log: list[dict[str, Any]] = []
         self._cluster = cluster
         self._disk = disk
+        self._new_store = new_store
         self._is_slow = is_slow
         self._broker: SimulatedBroker | None = None
 
@@ -97,7 +105,7 @@ class SimulatedProcess:
             stop_at_end=False,
             skips=(),
             permissions=self.permissions,
-            store=SimulatedStore(self._disk, cluster.faults),
+            store=self._new_store(self._disk, cluster),
             surroundings=Surroundings(
                 clock=cluster.clock,
                 sleep=cluster.advance,

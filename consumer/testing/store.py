@@ -20,11 +20,30 @@ class Disk:
     Attributes:
         files: whole and durable checkpoints.
         temporary: what a writer that died has left behind; no name leads there.
+        chunks: of checkpoints in a topic that are not whole: what each chunk is a part of, by its number.
     """
 
     def __init__(self) -> None:
         self.files: dict[CheckpointName, bytes] = {}
         self.temporary: list[bytes] = []
+        self.chunks: dict[CheckpointName, dict[int, bytes]] = {}
+
+    def put_chunk(self, name: CheckpointName, number: int, total: int, data: bytes) -> None:
+        """Append one of `total` chunks of a checkpoint; with the last one, in whatever order, it is whole."""
+        lying = self.chunks.setdefault(name, {})
+        lying[number] = data
+        if len(lying) == total:
+            self.files[name] = data
+            del self.chunks[name]
+
+    def drop_chunk(self, name: CheckpointName, number: int, total: int) -> None:
+        """Append the tombstone of one chunk: without it, the checkpoint is not whole any more."""
+        if name in self.files:
+            self.chunks[name] = dict.fromkeys(range(total), self.files.pop(name))
+        lying = self.chunks.get(name, {})
+        lying.pop(number, None)
+        if not lying:
+            self.chunks.pop(name, None)
 
 
 class SimulatedStore:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from consumer.testing.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-STEPS: Final = (
+_KAFKA: Final = (
     "settle",
     "committed",
     "log_range",
@@ -26,6 +26,8 @@ STEPS: Final = (
     "abort",
     "discard",
     "close",
+)
+_DIRECTORY: Final = (
     "store.list",
     "store.read",
     "store.write",
@@ -34,7 +36,12 @@ STEPS: Final = (
     "store.sync_folder",
     "store.delete",
 )
+_TOPIC: Final = ("store.scan", "store.fetch", "store.chunk", "store.confirm", "store.tombstone")
+STEPS: Final = (*_KAFKA, *_DIRECTORY, *_TOPIC)
 """Every call of the commit path at which a process may die, numbered from 1 in docs/guarantees.md."""
+
+STEPS_BY_STORE: Final = {"directory": (*_KAFKA, *_DIRECTORY), "topic": (*_KAFKA, *_TOPIC)}
+"""Those that there are where checkpoints are kept in a directory, and in a topic."""
 
 _RATES: Final = (0.002, 0.01, 0.03, 0.08)
 _FOCUS_RATE: Final = 0.3
@@ -47,6 +54,7 @@ class ChanceFaults:
 
     Args:
         seed: of the chance.
+        steps: those that there are.
         spared: calls, by their number, that are let through whatever the chance says; for shrinking.
 
     Attributes:
@@ -56,11 +64,11 @@ class ChanceFaults:
         visits: calls by step.
     """
 
-    def __init__(self, seed: int, spared: Collection[int] = ()) -> None:
+    def __init__(self, seed: int, steps: Sequence[str] = STEPS, spared: Collection[int] = ()) -> None:
         self._rng = random.Random(seed)
         self._spared = spared
         self._rate = self._rng.choice(_RATES)
-        self._focus = self._rng.choice(STEPS)
+        self._focus = self._rng.choice(steps)
         self.is_active = True
         self.calls = 0
         self.struck: list[tuple[int, str, Fault]] = []

@@ -14,12 +14,16 @@ from consumer.simulate.synthetic import synthetic_events
 from consumer.testing.cluster import SimulatedCluster
 from consumer.testing.partition_log import Fate
 from consumer.testing.process import SimulatedProcess
-from consumer.testing.store import Disk
+from consumer.testing.store import Disk, SimulatedStore
+from consumer.testing.topic_store import SimulatedTopicStore
 from schemas.transaction import Limits
 from tests.oracle import Published
 from tests.stage import oracle_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumer.checkpoint.store import CheckpointStore
     from consumer.simulate.events import ShopEvent
 
 INPUT: Final = "in"
@@ -30,6 +34,13 @@ INPUTS: Final = 12
 
 SEEN_IDS: Final = 40
 """Few, so that identities are forgotten within an input, and a state that lacks them shows."""
+
+
+STORES: Final[dict[str, Callable[[Disk, SimulatedCluster], CheckpointStore]]] = {
+    "directory": lambda disk, cluster: SimulatedStore(disk, cluster.faults),
+    "topic": SimulatedTopicStore,
+}
+"""Where checkpoints may be kept."""
 
 
 class Chunk(NamedTuple):
@@ -117,7 +128,7 @@ def make_input(number: int) -> Input:
 
 
 @cache
-def undisturbed(number: int) -> dict[int, str]:
+def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
     """Return the references, by partition, that a worker which nothing befell leaves behind after an input.
 
     Each holds the digest of its final checkpoint: of the whole state, to the byte.
@@ -126,7 +137,7 @@ def undisturbed(number: int) -> dict[int, str]:
     cluster = SimulatedCluster(given.partitions)
     for chunk in given.chunks:
         chunk.send(cluster)
-    process = SimulatedProcess(cluster, Disk(), settings(0))
+    process = SimulatedProcess(cluster, Disk(), settings(0), new_store=STORES[store])
     process.start()
     while not has_arrived(cluster, given):
         process.step()

@@ -137,8 +137,8 @@ MUTATIONS: Final = (
         (
             Edit(
                 "consumer/checkpoint/writer.py",
-                "            self._store.write(name, data)\n",
-                "            self._store.write(name, data)\n"
+                "            place = self._store.write(name, data)\n",
+                "            place = self._store.write(name, data)\n"
                 "            self.prune(Prune(snapshot.partition, snapshot.offset, None))\n",
             ),
         ),

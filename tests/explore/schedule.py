@@ -14,10 +14,11 @@ from consumer.settings import Guarantee
 from consumer.testing.cluster import SimulatedCluster
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk
-from tests.explore.faults import ChanceFaults
+from tests.explore.faults import STEPS_BY_STORE, ChanceFaults
 from tests.explore.inputs import (
     INPUT,
     INPUTS,
+    STORES,
     Input,
     has_arrived,
     make_input,
@@ -86,7 +87,8 @@ class Schedule:
         self._rng = random.Random(f"actions {seed}")
         self.number = self._rng.randrange(INPUTS)
         self.input: Input = make_input(self.number)
-        self.faults = ChanceFaults(seed, spared)
+        self.store = "topic" if seed % 2 else "directory"
+        self.faults = ChanceFaults(seed, STEPS_BY_STORE[self.store], spared)
         self.cluster = SimulatedCluster(self.input.partitions, seed=seed, faults=self.faults)
         self.cluster.while_frozen = self._while_frozen
         self.guarantee = self._rng.choice([Guarantee.EXACTLY_ONCE] * 5 + [Guarantee.AT_LEAST_ONCE])
@@ -125,6 +127,7 @@ class Schedule:
             self.disk,
             settings(number, guarantee=self.guarantee),
             permissions=Permissions(rebuild=not self._has_retention),
+            new_store=STORES[self.store],
             is_slow=lambda: self.faults.is_active and self._rng.random() < 0.5,
         )
 
@@ -270,8 +273,9 @@ class Schedule:
             if self.guarantee is Guarantee.AT_LEAST_ONCE:
                 got = _without_repeats(got)
             violations += [f"partition {number}: {text}" for text in differences(wanted, got)]
-        if references(self.cluster) != undisturbed(self.number):
-            for number, reference in undisturbed(self.number).items():
+        wanted_references = undisturbed(self.number, self.store)
+        if references(self.cluster) != wanted_references:
+            for number, reference in wanted_references.items():
                 found = references(self.cluster).get(number)
                 if found != reference:
                     violations.append(f"partition {number}: final state: expected {reference}, got {found}")

@@ -10,8 +10,8 @@ from consumer.testing.cluster import SimulatedCluster
 from consumer.testing.faults import Fault
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk
-from tests.explore.faults import STEPS
-from tests.explore.inputs import Input, has_arrived, make_input, published, references, undisturbed
+from tests.explore.faults import STEPS, STEPS_BY_STORE
+from tests.explore.inputs import STORES, Input, has_arrived, make_input, published, references, undisturbed
 from tests.explore.inputs import settings as worker_settings
 from tests.oracle import differences
 
@@ -35,16 +35,19 @@ class ArmedFaults:
 class Shop(RuleBasedStateMachine):
     """Two places for workers, one input, and everything that can befall them."""
 
-    @initialize(number=st.integers(0, 11), seed=st.integers(0, 3))
-    def open(self, number: int, seed: int) -> None:
-        """Choose an input."""
+    @initialize(number=st.integers(0, 11), seed=st.integers(0, 3), store=st.sampled_from(sorted(STORES)))
+    def open(self, number: int, seed: int, store: str) -> None:
+        """Choose an input and a store."""
         self.number = number
+        self.store = store
         self.input: Input = make_input(number)
         self.faults = ArmedFaults()
         self.cluster = SimulatedCluster(self.input.partitions, seed=seed, faults=self.faults)
         self.cluster.while_frozen = self.while_frozen
         disk = Disk()
-        self.places = [SimulatedProcess(self.cluster, disk, worker_settings(place)) for place in range(2)]
+        self.places = [
+            SimulatedProcess(self.cluster, disk, worker_settings(place), new_store=STORES[store]) for place in range(2)
+        ]
         self.thawed = list(self.places)
         self.sent = 0
 
@@ -77,7 +80,8 @@ class Shop(RuleBasedStateMachine):
     @rule(step=st.sampled_from(STEPS), fault=st.sampled_from([fault for fault in Fault if fault is not Fault.NONE]))
     def arm(self, step: str, fault: Fault) -> None:
         """The next call of a step fails in a way."""
-        self.faults.armed = step, fault
+        if step in STEPS_BY_STORE[self.store]:
+            self.faults.armed = step, fault
 
     @rule(place=PLACES)
     def kill(self, place: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,10 @@ def test_a_changed_class_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("_MAX_OFFSET", 2**70), ("_HEX", lambda text: len(text) >= 16), ("MAX_METADATA_BYTES", 600)],
+    [
+        *(("_MAX_OFFSET", 2**70), ("_HEX", lambda text: len(text) >= 16), ("MAX_METADATA_BYTES", 600)),
+        *(("_PLACE", lambda text: len(text) <= 32), ("_PLACE", re.compile(r"[a-z0-9.:+-]+").fullmatch)),
+    ],
 )
 def test_a_careless_reader_of_metadata_is_found(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each bound on a reference is one that mutants meet."""

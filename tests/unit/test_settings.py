@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,7 +16,7 @@ from structlog.testing import LogCapture
 from consumer import settings as settings_module
 from consumer.errors import ExitCode, SettingsError
 from consumer.hash_seed import DEFAULT_GROUP
-from consumer.run import client_properties, kafka_broker, refuse_owned
+from consumer.run import client_properties, kafka_broker, refuse_owned, topic_names
 from consumer.settings import Settings, check_for_run, kafka_properties, load, redacted
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "PROCESSING_GUARANTEE": "exactly_once",
     "COMMIT_INTERVAL_MS": 200,
     "CHECKPOINT_URL": "file:checkpoints",
+    "CHECKPOINT_BYTES_PER_SECOND": 20_000_000,
     "CHECKPOINT_INTERVAL_SECONDS": 10,
     "CHECKPOINT_SIGNING_KEY": None,
     "MODEL": "guarded",
@@ -49,7 +49,6 @@ DEFAULTS: Final[dict[str, Any]] = {
     "MAX_REPLAY_RECORDS": 5_000_000,
     "ON_GAP": "stop",
     "SHUTDOWN_SECONDS": 20,
-    "WATCHDOG_SECONDS": 90,
     "LOG_FORMAT": "auto",
 }
 BAD: Final = (
@@ -68,6 +67,7 @@ BAD: Final = (
     ("CHECKPOINT_INTERVAL_SECONDS", "0", "greater than 0"),
     ("CHECKPOINT_INTERVAL_SECONDS", "nan", "finite number"),
     ("CHECKPOINT_INTERVAL_SECONDS", "often", "valid number"),
+    ("CHECKPOINT_BYTES_PER_SECOND", "0", "greater than or equal to 1"),
     ("MODEL_SCOPE", "shop", "'partition', 'store' or 'item'"),
     ("METRICS_PORT", "70000", "less than or equal to 65535"),
     ("METRICS_PORT", "-1", "greater than or equal to 0"),
@@ -290,9 +290,17 @@ def test_what_is_no_secret_is_shown() -> None:
         ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS is not set"),
         ({"MODEL": "forest"}, "MODEL='forest'"),
         *(
+            (
+                {variable: "shared", "CHECKPOINT_URL": "kafka:shared"},
+                "CHECKPOINT_URL=kafka:shared: expected a topic of its own",
+            )
+            for variable in ("INPUT_TOPIC", "OUTPUT_TOPIC", "DEAD_LETTER_TOPIC")
+        ),
+        *(
             ({"CHECKPOINT_URL": url}, f"CHECKPOINT_URL={url!r}: expected file:DIRECTORY")
             for url in (
-                *("kafka:checkpoints", "checkpoints", "file", "file:", "FILE:x", ":x", "s3:", "s3:bucket", "s3://"),
+                *("checkpoints", "file", "file:", "FILE:x", ":x", "s3:", "s3:bucket", "s3://"),
+                *("kafka:", "kafka:a b", "kafka://x", "kafka:.."),
                 *("s3://B", "s3://bucket/../x", "gs://bucket//x", "az://bucket/a b", "S3://bucket", "s3a://bucket/x"),
             )
         ),
@@ -327,7 +335,18 @@ def test_the_defaults_are_supported(loaded: Callable[..., Settings]) -> None:
 )
 def test_the_directory_of_a_file_url(loaded: Callable[..., Settings], url: str, path: str) -> None:
     """`file:` takes a relative or an absolute path, percent-encoded where need be."""
-    assert loaded(CHECKPOINT_URL=url).checkpoint_directory() == Path(path)
+    assert loaded(CHECKPOINT_URL=url).checkpoint_location() == ("file", path)
+    assert loaded(CHECKPOINT_URL=url).checkpoint_topic() is None
+
+
+def test_the_topic_of_a_kafka_url(loaded: Callable[..., Settings]) -> None:
+    """`kafka:` takes a topic's name, which the broker is asked about with the other topics."""
+    settings = loaded(KAFKA_BOOTSTRAP_SERVERS="a:1", CHECKPOINT_URL="kafka:inventory.checkpoints")
+    check_for_run(settings)
+    assert settings.checkpoint_location() == ("kafka", "inventory.checkpoints")
+    assert settings.checkpoint_topic() == "inventory.checkpoints"
+    assert topic_names(settings).all()[3:] == ["inventory.checkpoints"]
+    assert topic_names(settings).variable("inventory.checkpoints") == "CHECKPOINT_URL"
 
 
 @pytest.mark.parametrize(
