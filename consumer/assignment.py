@@ -115,11 +115,15 @@ class Assignment:
         connection.stop(partitions)
         self.gain(partitions)
 
-    def restore_gained(self, connection: Connection) -> None:
-        """Bring each gained partition to its state; one whose broker calls fail stays gained and is tried again."""
+    def restore_gained(self, connection: Connection, beat: Callable[[], None]) -> None:
+        """Bring each gained partition to its state; one whose broker calls fail stays gained and is tried again.
+
+        Calls `beat` before each one: of many, each may take a while.
+        """
         for assigned in self.in_phase(Phase.GAINED):
             if self._clock() < assigned.retry_at:
                 continue
+            beat()
             try:
                 self._recovery.restore(assigned, connection)
             except RetryError as error:

@@ -110,10 +110,14 @@ class Checkpointing:
             watch.is_too_late = True  # to stop now would lose the state: only a checkpoint can still save it
             self._log.error("replay_impossible", partition=assigned.partition, needed=needed, log_start=start)
 
-    def finish(self, seconds: float) -> bool:
-        """Checkpoint every live partition where it stands; tell whether all were durable within `seconds`."""
+    def finish(self, seconds: float, beat: Callable[[], None]) -> bool:
+        """Checkpoint every live partition where it stands; tell whether all were durable within `seconds`.
+
+        Calls `beat` again and again while it waits.
+        """
         deadline = self._clock() + seconds
         while True:
+            beat()
             for assigned in self._assignment.in_phase(Phase.LIVE):
                 if self._is_worthwhile(assigned):
                     self._take(assigned)

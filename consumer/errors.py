@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     MODEL = 10
     INVALID_RATIO = 11
     BAD_LINES = 12
+    STUCK = 13
     INTERRUPTED = 130
     OUTPUT_CLOSED = 141
     TERMINATED = 143

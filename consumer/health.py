@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
@@ -18,25 +18,73 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from consumer.broker import Notice
+    from consumer.record import Record
+
 STALE_SECONDS: Final = 60.0
-"""A loop that has not turned for so long is stuck: its longest bounded call, a full producer queue, takes 30 s."""
+"""How long a loop may give no sign of life before /livez fails, at most: what is in good order takes half of it."""
+
+
+class Stillness(NamedTuple):
+    """How long the loop has given no sign of life, and where.
+
+    Attributes:
+        seconds: since the last sign.
+        phase: what it was about to do then: `start`, `poll`, `process`, `commit`...
+        partition: of the record that is being processed, None in other phases.
+        offset: likewise.
+    """
+
+    seconds: float
+    phase: str
+    partition: int | None
+    offset: int | None
+
+    def where(self) -> str:
+        """Return the place in words."""
+        if self.offset is None:
+            return f"in {self.phase}"
+        return f"in {self.phase}, partition {self.partition}, offset {self.offset}"
 
 
 class Health:
-    """What the loop says of itself; read from the HTTP thread.
+    """What the loop says of itself; read from other threads.
 
     Args:
         clock: monotonic, in seconds.
+        stale_seconds: how long it may give no sign of life before it counts as stuck.
+
+    Attributes:
+        record: what the loop processes at this moment. Another one than before is a sign of life too: a model that
+            takes a second for each of 2,000 records is slow, not stuck. An attribute, since it is set for each record.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._beat_at = clock()
-        self._not_ready: str | None = "starting"
+    __slots__ = ("_beat_at", "_clock", "_not_ready", "_phase", "_seen", "_seen_at", "_stale_seconds", "record")
 
-    def beat(self) -> None:
-        """Say that the loop turns."""
+    def __init__(self, clock: Callable[[], float], stale_seconds: float = STALE_SECONDS) -> None:
+        self._clock = clock
+        self._stale_seconds = stale_seconds
+        self._beat_at = self._seen_at = clock()
+        self._phase = "start"
+        self._not_ready: str | None = "starting"
+        self.record: Record | Notice | None = None
+        self._seen: Record | Notice | None = None
+
+    def beat(self, phase: str) -> None:
+        """Say that the loop turns, and what it does next."""
         self._beat_at = self._clock()
+        self._phase = phase
+        self.record = None
+
+    def stillness(self) -> Stillness:
+        """Tell for how long the loop has given no sign of life, as far as was seen when this was last asked."""
+        now, record = self._clock(), self.record
+        if record is not self._seen:
+            self._seen, self._seen_at = record, now
+        seconds = max(0.0, now - max(self._beat_at, self._seen_at))
+        if record is None:
+            return Stillness(seconds, self._phase, None, None)
+        return Stillness(seconds, self._phase, record.partition, record.offset)
 
     def ready(self) -> None:
         """Say that the group was joined and every assigned partition is restored."""
@@ -48,10 +96,10 @@ class Health:
 
     def live(self) -> tuple[bool, str]:
         """Tell whether the loop turns, and why one thinks so."""
-        age = self._clock() - self._beat_at
-        if age > STALE_SECONDS:
-            return False, f"the loop has not turned for {age:.0f} s"
-        return True, f"the loop turned {age:.1f} s ago"
+        still = self.stillness()
+        if still.seconds > self._stale_seconds:
+            return False, f"the loop has not turned for {still.seconds:.0f} s, {still.where()}"
+        return True, f"the loop turned {still.seconds:.1f} s ago"
 
     def readiness(self) -> tuple[bool, str]:
         """Tell whether the worker does its work, and why not."""

@@ -116,6 +116,12 @@ METRICS: Final = (
         "models", "gauge", "Model instances in memory.", "Grows with stores or items by MODEL_SCOPE; memory follows."
     ),
     Metric(
+        "loop_still_seconds",
+        "gauge",
+        "Seconds since the loop's last sign of life, as of the watchdog's last look.",
+        "Near WATCHDOG_SECONDS the worker ends with exit code 13; /livez says where it stands.",
+    ),
+    Metric(
         "record_e2e_seconds",
         "histogram",
         "Commit time minus Kafka timestamp of the last record of each partition in a commit.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 from consumer import hash_seed
@@ -15,7 +16,7 @@ from consumer.learning.typical import predictions_digest
 from consumer.model_choice import admitted_classes, is_own, regressor_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
 _SEEDS: Final = ("1", "2", "3")
 _SEED_CHECK: Final = "does not depend on the hash seed"
 _SEEDED_SECONDS: Final = 60.0
+_BEAT_SECONDS: Final = 1.0
 _COMMITTED_SECONDS: Final = 5.0
 _PROGRAM: Final = "import sys; from consumer.model_trial import show_digest; show_digest(sys.argv[1])"
 
 
-def try_model(model: str) -> list[Finding]:
+def try_model(model: str, beat: Callable[[], None] = lambda: None) -> list[Finding]:
     """Check the models of `MODEL`; return a finding for each check.
+
+    Args:
+        model: what `MODEL` says.
+        beat: called again and again while this takes its time.
 
     Raises:
         SettingsError: there is no such model.
@@ -37,9 +43,9 @@ def try_model(model: str) -> list[Finding]:
     kind, admitted = regressor_kind(model), admitted_classes(model)
     others = {seed: _start(model, seed) for seed in _SEEDS}  # they work while the checks are made here
     try:
-        findings = check_model(kind.factory, lambda data: safe_loads(data, admitted), kind.infinite_on_purpose)
+        findings = check_model(kind.factory, lambda data: safe_loads(data, admitted), kind.infinite_on_purpose, beat)
         if not faults_of(findings):
-            findings.append(_compare(predictions_digest(kind.factory), others))
+            findings.append(_compare(predictions_digest(kind.factory), others, beat))
     finally:
         for process in others.values():
             process.kill()
@@ -47,7 +53,9 @@ def try_model(model: str) -> list[Finding]:
     return findings
 
 
-def try_before_first_event(model: str, connection: Connection, partitions: int, log: FilteringBoundLogger) -> None:
+def try_before_first_event(
+    model: str, connection: Connection, partitions: int, log: FilteringBoundLogger, beat: Callable[[], None]
+) -> None:
     """Check a model of the user's own where the group has committed nothing yet: a faulty one has cost nothing then.
 
     Raises:
@@ -55,7 +63,7 @@ def try_before_first_event(model: str, connection: Connection, partitions: int, 
     """
     if not is_own(model) or any(_is_committed(connection, partition) for partition in range(partitions)):
         return
-    findings = try_model(model)
+    findings = try_model(model, beat)
     faults = faults_of(findings)
     if faults:
         sentences = "; ".join(f"{fault.check}: {fault.sentence}" for fault in faults)
@@ -94,13 +102,21 @@ def _start(model: str, seed: str) -> subprocess.Popen[str]:
     )
 
 
-def _compare(expected: str, others: Mapping[str, subprocess.Popen[str]]) -> Finding:
+def _output_of(process: subprocess.Popen[str], beat: Callable[[], None]) -> str:
+    deadline = time.monotonic() + _SEEDED_SECONDS
+    while time.monotonic() < deadline:
+        beat()
+        try:
+            return process.communicate(timeout=_BEAT_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            continue
+    return ""
+
+
+def _compare(expected: str, others: Mapping[str, subprocess.Popen[str]], beat: Callable[[], None]) -> Finding:
     differing = []
     for seed, process in others.items():
-        try:
-            output, _ = process.communicate(timeout=_SEEDED_SECONDS)
-        except subprocess.TimeoutExpired:
-            output = ""
+        output = _output_of(process, beat)
         if process.returncode != 0:
             return Finding(
                 _SEED_CHECK,

@@ -8,18 +8,21 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from consumer import __version__, hash_seed
 from consumer.checkpoint.store import StoreError, UnreachableError
 from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
-from consumer.health import Health, serve
+from consumer.health import STALE_SECONDS, Health, serve
 from consumer.kafka.broker import ClientIdentity, KafkaBroker, is_owned, unknown_properties
 from consumer.kafka.topics import TopicNames
+from consumer.last_resort import LastResort
 from consumer.metrics import Metrics
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 from consumer.stores import open_store
+from consumer.watchdog import Watchdog, check_limit, livez_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,19 +55,32 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
     """
     check_for_run(settings)
     broker = kafka_broker(settings, environment, log)
-    store = open_store(settings, lambda: broker.client_config)
-    if settings.checkpoint_topic() is None:  # else the broker is asked about it with the other topics
-        _check(store, settings, log)
+    check_limit(settings.watchdog_seconds, broker.longest_call_seconds)
     process = _Process(settings, log)
     process.take_signals()
-    metrics, health = Metrics(), Health(time.monotonic)
-    port, stop_serving = serve(settings.metrics_port, metrics.registry, health)
-    log.info("serving", port=port, paths=["/metrics", "/livez", "/readyz"])
-    try:
+    metrics = Metrics()
+    health = Health(time.monotonic, livez_seconds(settings.watchdog_seconds, STALE_SECONDS))
+    watchdog = Watchdog(
+        settings.watchdog_seconds,
+        stillness=health.stillness,
+        ending=LastResort(log, settings.watchdog_seconds),
+        tell=lambda seconds: metrics.gauge("loop_still_seconds", seconds),
+    )
+    with ExitStack() as at_the_end:
+        watchdog.start()
+        at_the_end.callback(watchdog.stop)
+        at_the_end.callback(process.disarm)
+        store = open_store(settings, lambda: broker.client_config)
+        if settings.checkpoint_topic() is None:  # else the broker is asked about it with the other topics
+            _check(store, settings, log, health)
+        port, stop_serving = serve(settings.metrics_port, metrics.registry, health)
+        at_the_end.callback(stop_serving)
+        log.info("serving", port=port, paths=["/metrics", "/livez", "/readyz"])
+        health.beat("import")
         # Importing River takes a second or two: meanwhile the clients join the group and settle transactions.
         with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
             listener = _Relay()
-            connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked)
+            connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked, health)
             from consumer.assembly import build_worker  # noqa: PLC0415
             from consumer.model_trial import try_before_first_event  # noqa: PLC0415
 
@@ -74,7 +90,10 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
             return
         topic, connection = found
         try:
-            try_before_first_event(settings.model, connection, topic.partitions, log)
+            try_before_first_event(
+                settings.model, connection, topic.partitions, log, lambda: health.beat("model_trial")
+            )
+            health.beat("start")
             worker = build_worker(
                 settings,
                 broker=broker,
@@ -103,16 +122,14 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         except BaseException:
             worker.leave()
             raise
-    finally:
-        stop_serving()
-        process.disarm()
 
 
-def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger) -> None:
+def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger, health: Health) -> None:
     """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
     deadline = time.monotonic() + _START_SECONDS
     try:
         while True:
+            health.beat("store_check")
             try:
                 store.check(settings.consumer_group, settings.input_topic)
             except UnreachableError as error:  # it may start as we do
@@ -179,18 +196,28 @@ def topic_names(settings: Settings) -> TopicNames:
 
 
 def _connect(
-    broker: KafkaBroker, listener: RebalanceListener, log: FilteringBoundLogger, is_asked: Callable[[], bool]
+    broker: KafkaBroker,
+    listener: RebalanceListener,
+    log: FilteringBoundLogger,
+    is_asked: Callable[[], bool],
+    health: Health,
 ) -> tuple[InputTopic, Connection] | None:
     """Check the topics, join the group and settle; keep trying for a while, since a broker may start as we do.
 
     Returns None where the process was asked to stop meanwhile.
     """
+
+    def is_given_up() -> bool:  # asked between any two tries
+        health.beat("connect")
+        return is_asked()
+
     deadline = time.monotonic() + _START_SECONDS
-    broker.await_answer(_START_SECONDS, is_asked)
-    while not is_asked():
+    broker.await_answer(_START_SECONDS, is_given_up)
+    while not is_given_up():
         connection: Connection | None = None
         try:
             topic = broker.check_topics()
+            health.beat("connect")
             connection = broker.connect(listener)
             connection.settle()
         except (RetryError, RebuildError) as error:

@@ -151,6 +151,13 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         default=20, gt=0, le=86_400, allow_inf_nan=False, description="Seconds that a stop may take."
     )
+    watchdog_seconds: float = Field(
+        default=90,
+        ge=20,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds without a sign of life after which the worker ends itself (exit code 13).",
+    )
     log_format: LogFormat = Field(
         default=LogFormat.AUTO, description="json, text, or auto: text on a terminal, else JSON lines."
     )

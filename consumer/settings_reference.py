@@ -47,6 +47,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "max_replay_records",
         "on_gap",
         "shutdown_seconds",
+        "watchdog_seconds",
     ),
 }
 

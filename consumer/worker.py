@@ -65,6 +65,8 @@ _POLL_SECONDS: Final = 0.1
 _FENCED_WITHIN_SECONDS: Final = 60.0
 _REBUILD_PAUSE_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _GAUGES_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 10.0
+"""Everything is committed by then: a close that takes longer hangs, however long a stop may take."""
 
 
 class Worker:
@@ -232,17 +234,18 @@ class Worker:
         """Checkpoint where everything stands and commit once more, so that the next start replays nothing."""
         self._health.not_ready("stopping")
         self._commit()  # first of all: a transaction left open while checkpoints are written could time out
-        if not self._checkpointing.finish(self._settings.shutdown_seconds / 2):
+        if not self._checkpointing.finish(self._settings.shutdown_seconds / 2, lambda: self._health.beat("finish")):
             self._log.error("stopped_without_checkpoint", reason="a checkpoint could not be written in time")
         self._commit()
-        if not self._connection.close(self._settings.shutdown_seconds / 4):
+        self._health.beat("close")
+        if not self._connection.close(min(_CLOSE_SECONDS, self._settings.shutdown_seconds / 4)):
             self._log.warning("close_hangs", reason="the broker did not answer; leaving all the same")
         self._log.info("stopped")
 
     # One turn
 
     def _turn(self) -> None:
-        self._health.beat()
+        self._health.beat("poll")
         started = self._clock()
         polled = self._connection.poll(_BATCH_RECORDS, self._poll_seconds())
         if self._pending is not None:
@@ -251,11 +254,13 @@ class Worker:
         processing = self._clock()
         self._metrics.count("phase_seconds", processing - started, "poll")
         if polled:
+            self._health.beat("process")
             self._process(polled)
             self._metrics.observe("batch_records", len(polled))
             self._metrics.count("phase_seconds", self._clock() - processing, "process")
         if not self._assignment.is_settled:
             self._restore()
+        self._health.beat("checkpoint")
         self._checkpointing.turn(self._connection)
         if self._is_commit_due():
             self._commit()
@@ -275,9 +280,10 @@ class Worker:
 
     def _process(self, polled: Sequence[Record | Notice]) -> None:
         running = self._assignment.running()
-        transaction = self._transaction
+        transaction, health = self._transaction, self._health
         try:
             for item in polled:
+                health.record = item
                 assigned = running.get(item.partition)
                 if assigned is None:
                     continue  # fetched before its partition was dropped
@@ -358,6 +364,7 @@ class Worker:
         try:
             if assigned.phase is Phase.LIVE:
                 self._commit()  # what was done below the gap, before its offset jumps
+                self._health.beat("process")
             self._recovery.out_of_range(assigned, self._connection)
         except RetryError as error:
             # Not retried from here: the rest of the batch has been fetched and would never come again.
@@ -370,7 +377,7 @@ class Worker:
             self._partitions = self._broker.check_topics().partitions  # the topic has grown: do the outputs suffice?
             for assigned in self._assignment.running().values():
                 assigned.state.partitions = self._partitions
-        self._assignment.restore_gained(self._connection)
+        self._assignment.restore_gained(self._connection, lambda: self._health.beat("restore"))
         self._assignment.start_committed(self._connection)
         self._replay_progress.turn()
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
@@ -381,6 +388,7 @@ class Worker:
         if not advancing:
             self._transaction.abort()  # what it covered was lost with its partitions
             return
+        self._health.beat("commit")
         started = self._clock()
         age = self._transaction.age
         committing = []
@@ -419,6 +427,7 @@ class Worker:
             self._commit()
         except SmartInventoryError as error:
             self._pending = error
+        self._health.beat("poll")  # which goes on
         self._assignment.drop(partitions)
 
     def on_lost(self, partitions: Sequence[int]) -> None:
@@ -437,6 +446,7 @@ class Worker:
         did, or will still do, with the open transaction is in doubt.
         """
         self._health.not_ready(f"recovering: {error}")
+        self._health.beat("recover")
         self._log.warning("recovering", kind=type(error).__name__, reason=str(error))
         self._pending = None
         if isinstance(error, AbortError):
@@ -456,7 +466,7 @@ class Worker:
         self._assignment.drop_all()
         self._sleep(_REBUILD_PAUSE_SECONDS[min(self._rebuilds, len(_REBUILD_PAUSE_SECONDS) - 1)])
         self._rebuilds += 1
-        self._health.beat()
+        self._health.beat("connect")
         self._use(self._broker.connect(self))
         return False
 
@@ -473,8 +483,9 @@ class Worker:
 
     def _settle(self) -> None:
         """Fence and abort what an earlier client left, and see that the log is still the same log."""
-        self._health.beat()
+        self._health.beat("settle")
         self._connection.settle()
+        self._health.beat("settle")
         topic = self._broker.check_topics()
         self._partitions = topic.partitions
         if topic.topic_id != self._identity.topic_id:

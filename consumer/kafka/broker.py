@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
-from consumer.kafka.connection import KafkaConnection
+from consumer.kafka.connection import CALL_SECONDS, QUEUE_FULL_SECONDS, KafkaConnection
 from consumer.kafka.embedded import UNCHECKED, embedded_topic, is_embedded
 from consumer.kafka.errors import error_of, of_configuration
 from consumer.kafka.reach import await_broker
 from consumer.kafka.topics import (
+    ADMIN_SECONDS,
     INPUT_MESSAGE_BYTES,
     OUTPUT_HEADROOM_BYTES,
     TopicNames,
@@ -44,6 +45,9 @@ OWNED: Final = frozenset(
     }
 )
 """Properties that the worker owns: setting one would break a guarantee. `enable.auto.*` is owned as well."""
+
+
+_SOCKET_TIMEOUT_MS: Final = 60_000  # librdkafka's default
 
 
 class ClientIdentity(NamedTuple):
@@ -138,6 +142,16 @@ class KafkaBroker:
             )
         except KafkaException as exception:
             raise of_configuration(exception) from exception
+
+    @property
+    def longest_call_seconds(self) -> float:
+        """How long one call of the connection may take and be in good order."""
+        config = self.producer_config()
+        queue_full = min(QUEUE_FULL_SECONDS, int(config["message.timeout.ms"]) / 1000)  # then the queue has drained
+        calls = [CALL_SECONDS, ADMIN_SECONDS, queue_full]
+        if not self._is_transactional:  # the consumer's commit has no time-out but this one
+            calls.append(int(self._client_config.get("socket.timeout.ms", _SOCKET_TIMEOUT_MS)) / 1000)
+        return max(calls)
 
     def await_answer(self, seconds: float, is_cancelled: Callable[[], bool]) -> None:
         """Wait until a broker answers, and say meanwhile that and why this waits.

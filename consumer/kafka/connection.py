@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from consumer.record import Record
     from schemas.dead_letter import Headers
 
-_CALL_SECONDS: Final = 10.0
-_QUEUE_FULL_SECONDS: Final = 30.0
+CALL_SECONDS: Final = 10.0
+QUEUE_FULL_SECONDS: Final = 30.0
 _LETTING_GO_SECONDS: Final = 0.1
 _QUIET_POLLS: Final = 3  # a rebalance that was under way may still give something
 _UNTIL_EXIT: Final[list[object]] = []
@@ -87,7 +87,7 @@ class KafkaConnection:
     def settle(self) -> None:
         """Abort an earlier client's open transaction and fence it."""
         if self._is_transactional:
-            self._transactional("init_transactions", lambda: self._producer.init_transactions(_CALL_SECONDS))
+            self._transactional("init_transactions", lambda: self._producer.init_transactions(CALL_SECONDS))
 
     def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
         """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
@@ -190,18 +190,18 @@ class KafkaConnection:
             self._transactional(
                 "send_offsets_to_transaction",
                 lambda: self._producer.send_offsets_to_transaction(
-                    offsets, self._consumer.consumer_group_metadata(), _CALL_SECONDS
+                    offsets, self._consumer.consumer_group_metadata(), CALL_SECONDS
                 ),
             )
             return
-        if self._producer.flush(_CALL_SECONDS) > 0 or self._undelivered > 0:
+        if self._producer.flush(CALL_SECONDS) > 0 or self._undelivered > 0:
             raise RebuildError("flush: not every output was delivered")
         self._offsets = offsets
 
     def commit(self) -> None:
         """Commit the transaction, or under at_least_once the offsets themselves."""
         if self._is_transactional:
-            self._transactional("commit_transaction", lambda: self._producer.commit_transaction(_CALL_SECONDS))
+            self._transactional("commit_transaction", lambda: self._producer.commit_transaction(CALL_SECONDS))
             return
         try:
             answers = self._consumer.commit(offsets=self._offsets, asynchronous=False)
@@ -214,7 +214,7 @@ class KafkaConnection:
     def abort(self) -> None:
         """Abort the open transaction."""
         if self._is_transactional:
-            self._transactional("abort_transaction", lambda: self._producer.abort_transaction(_CALL_SECONDS))
+            self._transactional("abort_transaction", lambda: self._producer.abort_transaction(CALL_SECONDS))
 
     # The end
 
@@ -244,7 +244,7 @@ class KafkaConnection:
         callback. The binding waits for that answer with the interpreter's lock held: the whole process stands still.
         Tells whether nothing is assigned any more, so that the close has nothing to call back for.
         """
-        deadline = time.monotonic() + _CALL_SECONDS
+        deadline = time.monotonic() + CALL_SECONDS
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.unsubscribe()
         quiet_polls = 0
@@ -340,7 +340,7 @@ class KafkaConnection:
     def _produce_when_drained(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
     ) -> None:
-        deadline = time.monotonic() + _QUEUE_FULL_SECONDS
+        deadline = time.monotonic() + QUEUE_FULL_SECONDS
         while time.monotonic() < deadline:
             self._producer.poll(0.1)
             try:
@@ -350,17 +350,17 @@ class KafkaConnection:
             except KafkaException as exception:
                 raise of_transaction(error_of(exception), f"produce to {topic}") from exception
             return
-        raise RebuildError(f"produce to {topic}: the client's queue stayed full for {_QUEUE_FULL_SECONDS:.0f} s")
+        raise RebuildError(f"produce to {topic}: the client's queue stayed full for {QUEUE_FULL_SECONDS:.0f} s")
 
     def _watermarks(self, topic: str, partition: int, *, cached: bool = False) -> tuple[int, int]:
         try:
             answer = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_CALL_SECONDS, cached=cached
+                TopicPartition(topic, partition), timeout=CALL_SECONDS, cached=cached
             )
         except KafkaException as exception:
             raise of_call(error_of(exception), f"read the watermarks of {topic}") from exception
         if answer is None:
-            raise RetryError(f"read the watermarks of {topic}: no answer within {_CALL_SECONDS:.0f} s")
+            raise RetryError(f"read the watermarks of {topic}: no answer within {CALL_SECONDS:.0f} s")
         return answer
 
     def _last_record(self, topic: str, partition: int, start: int, end: int) -> Record | None:
@@ -374,7 +374,7 @@ class KafkaConnection:
         found: Record | None = None
         try:
             reader.assign([TopicPartition(topic, partition, start)])
-            deadline = time.monotonic() + _CALL_SECONDS
+            deadline = time.monotonic() + CALL_SECONDS
             while time.monotonic() < deadline:
                 message = reader.poll(0.2)
                 if message is None:
@@ -390,4 +390,4 @@ class KafkaConnection:
                     raise of_call(error, f"read the tail of {topic}")
         finally:
             reader.close()
-        raise RetryError(f"read the tail of {topic}: no answer within {_CALL_SECONDS:.0f} s")
+        raise RetryError(f"read the tail of {topic}: no answer within {CALL_SECONDS:.0f} s")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka.admin import ClusterMetadata, TopicDescription  # type: ignore[attr-defined]  # likewise
 
-_SECONDS: Final = 15.0
+ADMIN_SECONDS: Final = 15.0
 INPUT_MESSAGE_BYTES: Final = 1_048_588
 """Apache Kafka's own default for max.message.bytes."""
 
@@ -80,7 +80,7 @@ def cluster_of(config: Mapping[str, Any]) -> ClusterMetadata:
         RetryError: it could not be reached.
     """
     try:
-        return admin_client(config).list_topics(timeout=_SECONDS)
+        return admin_client(config).list_topics(timeout=ADMIN_SECONDS)
     except KafkaException as exception:
         error = error_of(exception)
         if is_refusal(error):
@@ -115,9 +115,11 @@ def create_topics(
         for name, topic_config in wanted.items()
     ]
     created = {}
-    for name, future in admin.create_topics(topics, operation_timeout=_SECONDS, request_timeout=_SECONDS).items():
+    for name, future in admin.create_topics(
+        topics, operation_timeout=ADMIN_SECONDS, request_timeout=ADMIN_SECONDS
+    ).items():
         try:
-            future.result(_SECONDS)
+            future.result(ADMIN_SECONDS)
             created[name] = True
         except KafkaException as exception:
             error = error_of(exception)
@@ -246,11 +248,11 @@ def _check_allowed(topic: TopicDescription, operation: AclOperation, variable: s
 def _described(admin: AdminClient, names: Sequence[str], variable: Callable[[str], str]) -> dict[str, TopicDescription]:
     described: dict[str, TopicDescription] = {}
     futures = admin.describe_topics(
-        TopicCollection(list(names)), request_timeout=_SECONDS, include_authorized_operations=True
+        TopicCollection(list(names)), request_timeout=ADMIN_SECONDS, include_authorized_operations=True
     )
     for name, future in futures.items():
         try:
-            described[name] = future.result(_SECONDS)
+            described[name] = future.result(ADMIN_SECONDS)
         except KafkaException as exception:
             error = error_of(exception)
             if is_refusal(error):
@@ -268,9 +270,9 @@ def _described(admin: AdminClient, names: Sequence[str], variable: Callable[[str
 
 def _configuration(admin: AdminClient, topic: str) -> dict[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    (future,) = admin.describe_configs([resource], request_timeout=_SECONDS).values()
+    (future,) = admin.describe_configs([resource], request_timeout=ADMIN_SECONDS).values()
     try:
-        return {name: str(entry.value) for name, entry in future.result(_SECONDS).items()}
+        return {name: str(entry.value) for name, entry in future.result(ADMIN_SECONDS).items()}
     except KafkaException as exception:
         raise of_call(error_of(exception), f"read the configuration of topic {topic}") from exception
     except TimeoutError as exception:
@@ -278,7 +280,7 @@ def _configuration(admin: AdminClient, topic: str) -> dict[str, str]:
 
 
 def _no_answer() -> RetryError:
-    return RetryError(f"the broker did not answer within {_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS")
+    return RetryError(f"the broker did not answer within {ADMIN_SECONDS:.0f} s; check KAFKA_BOOTSTRAP_SERVERS")
 
 
 def _unreachable(error: KafkaError) -> RetryError:

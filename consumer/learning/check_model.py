@@ -58,6 +58,7 @@ def check_model(
     factory: Callable[[], Regressor],
     load: Callable[[bytes], Any],
     infinite_on_purpose: frozenset[Place] = frozenset(),
+    beat: Callable[[], None] = lambda: None,
 ) -> list[Finding]:
     """Check the models of a factory; return a finding for each check, in order.
 
@@ -67,10 +68,12 @@ def check_model(
         factory: makes a new, untrained model.
         load: unpickles as the worker will; raises ValueError with a sentence where it refuses.
         infinite_on_purpose: where the models hold infinite numbers that break nothing.
+        beat: called before each check, which takes seconds.
     """
     trial = _Trial(factory, load, infinite_on_purpose)
     findings = []
     for name, check, is_basic in _CHECKS:
+        beat()
         try:
             severity, sentence = check(trial)
         except BaseException as error:

@@ -141,7 +141,8 @@ def _other_value(name: str) -> object:
     if isinstance(field.default, Enum):
         return next(word for word in type(field.default) if word is not field.default)
     if isinstance(field.default, int | float):
-        return 1 if field.default != 1 else 2
+        lowest = next((bound.ge for bound in field.metadata if hasattr(bound, "ge")), 1)
+        return lowest if field.default != lowest else lowest + 1
     return "linear" if name == "model" else "other"
 
 

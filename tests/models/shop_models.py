@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import random
 import struct
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 from river import compose, forest, linear_model, neighbors, optim, preprocessing, tree
@@ -221,6 +222,53 @@ class Exploding(Mean):
         super().learn_one(x, y)
         if self.count > 300:
             self.mean = math.inf - math.inf
+
+
+NEVER_RETURNS: Final = 12.34
+"""The unit_cost of an event that no check brings, and that two models do not get over."""
+
+
+class Spinning(Mean):
+    """Searches for ever for what is not there."""
+
+    def learn_one(self, x: Features, y: float) -> None:
+        """Learn, unless it is that event."""
+        super().learn_one(x, y)
+        if x["unit_cost"] == NEVER_RETURNS:
+            self.search()
+
+    def search(self) -> None:
+        """Find no end."""
+        while self.mean < math.inf:
+            self.mean += 0.0
+
+
+class Gripping(Mean):
+    """Calls a library that holds the interpreter's lock and does not return."""
+
+    def learn_one(self, x: Features, y: float) -> None:
+        """Learn, unless it is that event."""
+        super().learn_one(x, y)
+        if x["unit_cost"] == NEVER_RETURNS:
+            self.call()
+
+    def call(self) -> None:
+        """Sleep in C without letting the lock go."""
+        ctypes.PyDLL(None).sleep(3_600)
+
+
+def spinning() -> Spinning:
+    """Make one, and declare its class."""
+    return Spinning()
+
+
+def gripping() -> Gripping:
+    """Make one, and declare its class."""
+    return Gripping()
+
+
+spinning.pickled_classes = (Spinning,)  # type: ignore[attr-defined]
+gripping.pickled_classes = (Gripping,)  # type: ignore[attr-defined]
 
 
 class Hiding(Mean):

@@ -80,7 +80,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a broker that is not there no longer than need be."""
-    monkeypatch.setattr(topics, "_SECONDS", 0.5)
+    monkeypatch.setattr(topics, "ADMIN_SECONDS", 0.5)
     monkeypatch.setattr(run, "_START_SECONDS", 0.0)
     monkeypatch.setattr(sender, "BROKER_TIMEOUT_S", 0.5)
     monkeypatch.setattr(log, "CALL_SECONDS", 0.5)
@@ -399,6 +399,7 @@ def test_exit_codes_are_public() -> None:
         "MODEL": 10,
         "INVALID_RATIO": 11,
         "BAD_LINES": 12,
+        "STUCK": 13,
         "INTERRUPTED": 130,
         "OUTPUT_CLOSED": 141,
         "TERMINATED": 143,

@@ -79,8 +79,8 @@ def test_livez_when_the_loop_is_stuck(served: Served) -> None:
     assert served.get("/livez").status == 200
     served.clock.now += 1
     answer = served.get("/livez")
-    assert (answer.status, answer.body) == (503, "not ok: the loop has not turned for 61 s\n")
-    served.health.beat()
+    assert (answer.status, answer.body) == (503, "not ok: the loop has not turned for 61 s, in start\n")
+    served.health.beat("poll")
     assert served.get("/livez").status == 200
 
 

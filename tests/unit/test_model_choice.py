@@ -337,8 +337,8 @@ class Log:
 
 def tried(model: str, *committed: object) -> list[tuple[str, dict[str, Any]]]:
     """Start as the worker does, and return what it logs."""
-    log = Log()
-    try_before_first_event(model, Group(*committed), len(committed), log)  # type: ignore[arg-type]  # what it uses of them
+    log, group = Log(), Group(*committed)
+    try_before_first_event(model, group, len(committed), log, lambda: None)  # type: ignore[arg-type]  # what it uses
     return log.lines
 
 
@@ -363,11 +363,18 @@ def test_warnings_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
         Finding("hides no numbers", Severity.WARNING, "expected numbers"),
         Finding("size", Severity.PASSED, "44 bytes"),
     ]
-    monkeypatch.setattr(model_trial, "try_model", lambda _model: findings)
+    monkeypatch.setattr(model_trial, "try_model", lambda _model, _beat: findings)
     assert tried(own("drifting"), None) == [
         ("model_warning", {"check": "hides no numbers", "reason": "expected numbers"}),
         ("model_checked", {"model": own("drifting"), "checks": 2}),
     ]
+
+
+def test_the_watchdog_hears_of_each_check() -> None:
+    """A trial takes its time, each check and each process to compare with a part of it."""
+    beats: list[None] = []
+    findings = try_model(own("drifting"), lambda: beats.append(None))
+    assert len(beats) >= len(findings)
 
 
 def test_a_process_that_cannot_be_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,7 @@ def test_defaults_are_the_contract() -> None:
         "max_replay_records": 5_000_000,
         "on_gap": "stop",
         "shutdown_seconds": 20,
+        "watchdog_seconds": 90,
         "log_format": "auto",
     }
     assert {name: getattr(loaded, name) for name in expected} == expected
@@ -293,8 +294,8 @@ def test_health_answers_with_reasons() -> None:
     health.ready()
     assert _get(port, "/readyz")[0] == 200
     now[0] += STALE_SECONDS + 1
-    assert _get(port, "/livez") == (503, "not ok: the loop has not turned for 61 s\n")
-    health.beat()
+    assert _get(port, "/livez") == (503, "not ok: the loop has not turned for 61 s, in start\n")
+    health.beat("poll")
     assert _get(port, "/livez")[0] == 200
     assert "smart_inventory_restores_total" in _get(port, "/metrics")[1]
     assert _get(port, "/")[0] == 404

@@ -49,6 +49,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "MAX_REPLAY_RECORDS": 5_000_000,
     "ON_GAP": "stop",
     "SHUTDOWN_SECONDS": 20,
+    "WATCHDOG_SECONDS": 90,
     "LOG_FORMAT": "auto",
 }
 BAD: Final = (
