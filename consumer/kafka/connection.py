@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from consumer.broker import Committed, EndOfPartition, OutOfRange, Tail
 from consumer.errors import FencedError, RebuildError, RetryError
-from consumer.kafka.errors import error_of, is_fenced, is_refusal, of_call, of_commit, of_transaction
+from consumer.kafka.errors import error_of, is_fenced, is_passing, is_refusal, of_call, of_commit, of_transaction
+from consumer.kafka.pending_offsets import PendingOffsets
 from consumer.kafka.records import record_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class KafkaConnection:
         self._failure: SmartInventoryError | None = None  # noted by a callback, raised by the next poll
         self._undelivered = 0
         self._offsets: list[TopicPartition] = []
+        self._pending_offsets = PendingOffsets(_without_membership(consumer_config), input_topic, is_passing)
         self._consumer_config = dict(consumer_config)
         self._consumer = Consumer({**consumer_config, "error_cb": self._on_error})
         self._producer = Producer({**producer_config, "error_cb": self._on_error})
@@ -129,20 +131,35 @@ class KafkaConnection:
             TopicPartition(self._input_topic, partition) for partition in partitions if partition in self._started
         ]
         self._started.difference_update(partitions)
+        self._pending_offsets.forget(partitions)
         try:
             self._consumer.incremental_unassign(stopping)
         except KafkaException as exception:
             raise RebuildError(f"unassign partitions: {error_of(exception).str()}") from exception
 
     def committed(self, partition: int, timeout: float) -> Committed | None:
-        """Fetch the committed offset; read_committed makes the broker hold it back while a transaction is pending."""
+        """Fetch the committed offset; read_committed makes the broker hold it back while a transaction is pending.
+
+        That of a partition of ours is then asked for beside the loop, and this asks for the answer again and again.
+        """
+        doing = "read the committed offset"
+        if self._pending_offsets.is_asked(partition):
+            found = self._pending_offsets.take(partition)
+            if found is None:
+                raise RetryError(f"{doing}: no answer yet, as while another worker's transaction is pending on it")
+            if isinstance(found, KafkaError):
+                raise of_call(found, doing)
+            return _committed_of(found)
         try:
             (answer,) = self._consumer.committed([TopicPartition(self._input_topic, partition)], timeout=timeout)
         except KafkaException as exception:
-            raise of_call(error_of(exception), "read the committed offset") from exception
+            error = error_of(exception)
+            if is_passing(error) and partition in self._owned:
+                self._pending_offsets.ask(partition)
+            raise of_call(error, doing) from exception
         if answer.error is not None:
-            raise of_call(answer.error, "read the committed offset")
-        return Committed(answer.offset, answer.metadata) if answer.offset >= 0 else None
+            raise of_call(answer.error, doing)
+        return _committed_of(answer)
 
     def log_range(self, partition: int, *, cached: bool = False) -> tuple[int, int]:
         """Ask for the watermarks; under read_committed the upper one is the last stable offset."""
@@ -224,6 +241,7 @@ class KafkaConnection:
         The open transaction is left to `init_transactions` of the next client, which fences this one first.
         """
         self._is_closed = True
+        self._pending_offsets.forget_all()
         self._producer.purge(blocking=False)
         clients = [self._producer]
         del self._producer, self._send  # not closed, which would flush and settle: destroyed, when the list is cleared
@@ -262,6 +280,7 @@ class KafkaConnection:
         does not leave the group by it, and nothing is committed by it.
         """
         self._is_closed = True
+        self._pending_offsets.forget_all()
         _UNTIL_EXIT.append((self._consumer, self._producer))
 
     def close(self, timeout: float) -> bool:
@@ -278,6 +297,7 @@ class KafkaConnection:
         self._quietly(lambda: consumer.incremental_assign([]))  # else the binding assigns at the committed offsets
         numbers = [each.partition for each in partitions]
         self._owned.update(numbers)
+        self._pending_offsets.forget(numbers)
         if not self._is_closed:
             self._quietly(lambda: self._listener.on_gained(numbers))
 
@@ -297,6 +317,7 @@ class KafkaConnection:
         started = [TopicPartition(self._input_topic, number) for number in numbers if number in self._started]
         self._started.difference_update(numbers)
         self._owned.difference_update(numbers)
+        self._pending_offsets.forget(numbers)
         self._quietly(lambda: consumer.incremental_unassign(started))
 
     def _quietly(self, action: Callable[[], None]) -> None:
@@ -365,11 +386,7 @@ class KafkaConnection:
 
     def _last_record(self, topic: str, partition: int, start: int, end: int) -> Record | None:
         """Return the last committed record of a topic's partition in [start, end)."""
-        config = {
-            name: value
-            for name, value in self._consumer_config.items()
-            if name not in {"group.instance.id", "partition.assignment.strategy"}
-        }
+        config = _without_membership(self._consumer_config)
         reader = Consumer({**config, "error_cb": self._on_error})
         found: Record | None = None
         try:
@@ -391,3 +408,16 @@ class KafkaConnection:
         finally:
             reader.close()
         raise RetryError(f"read the tail of {topic}: no answer within {CALL_SECONDS:.0f} s")
+
+
+def _committed_of(answer: TopicPartition) -> Committed | None:
+    return Committed(answer.offset, answer.metadata) if answer.offset >= 0 else None
+
+
+def _without_membership(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties of a consumer that reads beside the worker's own and joins nothing."""
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in {"group.instance.id", "partition.assignment.strategy"}
+    }

@@ -88,6 +88,11 @@ def is_fenced(error: KafkaError) -> bool:
     return error.fatal() or error.code() in _FENCED
 
 
+def is_passing(error: KafkaError) -> bool:
+    """Tell whether another try may help."""
+    return not is_refusal(error) and not is_fenced(error)
+
+
 def of_call(error: KafkaError, doing: str) -> SmartInventoryError:
     """Sort the error of a non-transactional call: refused for good, or worth another try."""
     if is_refusal(error):
