@@ -270,7 +270,8 @@ class Worker:
     def _is_commit_due(self) -> bool:
         """A transaction is due by its own bounds; without one, offsets and references wait no longer than it would."""
         if self._transaction.is_open:
-            return self._transaction.is_due()
+            # The first one is due at once: readers have waited for it through a start, or through a recovery.
+            return not self._has_committed or self._transaction.is_due()
         return self._clock() - self._committed_at >= self._settings.commit_interval_ms / 1000
 
     def _poll_seconds(self) -> float:
@@ -401,6 +402,7 @@ class Worker:
         self._checkpointing.prune(self._assignment.confirm(committing))
         self._rebuilds = 0
         self._committed_at = self._clock()
+        self._has_committed = True
         self._metrics.count("transactions", 1, "committed")
         self._metrics.count("phase_seconds", self._committed_at - started, "commit")
         self._metrics.observe("transaction_seconds", age + self._committed_at - started)
@@ -497,6 +499,7 @@ class Worker:
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection
+        self._has_committed = False  # through this connection
         self._transaction = Transaction(
             connection,
             output_topic=self._settings.output_topic,

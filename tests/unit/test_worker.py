@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,19 @@ def test_commit_follows_offsets_in_every_transaction(new_worker: Callable[..., W
     commits = [index for index, name in enumerate(journal) if name == "commit"]
     assert len(commits) > 4
     assert all(journal[index - 1] == "send_offsets" for index in commits)
+
+
+def test_what_a_restart_predicts_first_is_committed_at_once(new_worker: Callable[..., Worker]) -> None:
+    """Readers have waited through the start already; later transactions fill up before they are committed."""
+    log = Log(33)
+    new_worker(log).run()
+    log.records = Log(93).records
+    new_worker(log).run()
+    journal = log.connections[-1].journal
+    # Batches have 10 records, and a transaction is due with 20: the first one is not waited for, the next ones are.
+    ends = [index for index, name in enumerate(journal) if name == "commit"]
+    produced = [journal[start:end].count("produce") for start, end in pairwise([0, *ends])]
+    assert produced[:3] == [10, 20, 20]
 
 
 def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(new_worker: Callable[..., Worker]) -> None:
