@@ -201,7 +201,7 @@ class KafkaBroker:
         """Return the consumer's properties: what the operator may change first, what the worker owns last."""
         return {
             "session.timeout.ms": 10_000,  # how long a dead worker's partitions wait for another
-            "heartbeat.interval.ms": 2_000,
+            "heartbeat.interval.ms": 500,  # by its answer a worker learns that a dead one's partitions are to be had
             "queued.max.messages.kbytes": 16_384,  # bounds the prefetch
             "queued.min.messages": 50_000,
             "fetch.queue.backoff.ms": 20,  # the default, 1 s, stalls each time the small queue is full
