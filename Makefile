@@ -53,8 +53,8 @@ lint: $(READY) ## Check style and types.
 show: $(READY) ## List the demonstrations; NAME=x runs one against its bounds and writes benchmarks/results/x.json.
 	@$(BIN)/python -m benchmarks.show $(NAME)
 
-chaos: $(READY) ## Every fault at once; MINUTES=3, SEED=, CLUSTER=1 for three brokers, RESUME=DIR (Java 17 with Maven).
-	@$(BIN)/python -m benchmarks.chaos $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(CLUSTER:%=--cluster) $(RESUME:%=--resume=%)
+chaos: $(READY) ## Every fault at once; MINUTES=3, SEED=, CLUSTER=1, STORE=s3, RESUME=DIR (Java 17 with Maven).
+	@$(BIN)/python -m benchmarks.chaos $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(CLUSTER:%=--cluster) $(STORE:%=--store=%) $(RESUME:%=--resume=%)
 
 bench: $(READY) ## Measure this worker beside bare River and a peer; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
 	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)

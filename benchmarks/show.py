@@ -17,6 +17,7 @@ DEMONSTRATIONS = {
     "kill": "kill -9 at 30 random moments: what readers see is byte-identical to an undisturbed run.",
     "rebalance": "Workers join, leave, freeze; the broker freezes: byte-identical.",
     "chaos": "30 minutes of kills, zombies, rebalances, bad brokers, networks and disks; 10 on three brokers.",
+    "stores": "Chaos with each checkpoint store, local disks wiped at every start: nothing lost, no full replay.",
     "bad-events": "249 kinds of bad and odd events: each answered as the contract says, the good as if without them.",
     "fuzz": "1,000,000 mutated records, 20,000 checkpoints and settings: nothing wrong taken or right refused.",
     "recovery": "Restart and takeover after kill -9, at 5,000 events/s: seconds to the first new prediction.",

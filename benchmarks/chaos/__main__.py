@@ -81,7 +81,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=3.0, help="how long faults come")
     parser.add_argument("--seed", type=int, help="of everything drawn; by default another one each time, and told")
     parser.add_argument("--cluster", action="store_true", help="three brokers instead of one")
-    parser.add_argument("--store", choices=STORES, default="file", help="where checkpoints are kept")
+    parser.add_argument("--store", choices=[*STORES], default="file", help="where checkpoints are kept")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run that was interrupted")
     parser.add_argument("--root", type=Path, default=ROOT, help="where the workers' code is")
     return parser.parse_args(arguments)

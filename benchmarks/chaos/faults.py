@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.chaos.broker_faults import BrokerFaults
 from benchmarks.chaos.connection_faults import ConnectionFaults
-from benchmarks.chaos.disk_faults import DiskFaults
+from benchmarks.chaos.store_faults import StoreFaults
 from benchmarks.chaos.worker_faults import WorkerFaults
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Hand:
     def __init__(self, scene: Scene, track: str) -> None:
         rng = random.Random(f"{scene.seed}/{track}")
         workers = WorkerFaults(scene, rng)
-        others = (BrokerFaults(scene, rng), ConnectionFaults(scene, rng), DiskFaults(scene, rng, workers.kill))
+        others = (BrokerFaults(scene, rng), ConnectionFaults(scene, rng), StoreFaults(scene, rng, workers.kill))
         self._ways = dict(workers.ways())
         for each in others:
             self._ways.update(each.ways())

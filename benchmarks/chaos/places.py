@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from benchmarks.chaos.disk import CheckpointDisk
+from benchmarks.chaos.plan import DISK, Kind
+from consumer.checkpoint.bucket import Bucket
+from consumer.checkpoint.bucket_store import BucketStore
 from consumer.checkpoint.directory import DirectoryStore
+from tests.objects import Endpoint, FaultProxy, Mode
+from tests.objects.s3proxy import s3_installation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import random
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
     from tests.stage import Stage
 
 
-STORES: Final = ("file",)
+STORES: Final[Mapping[str, Collection[Kind]]] = {"file": DISK, "s3": (Kind.STORE,)}
+"""What can be a store, and which faults of one can happen to it."""
 
 
 class Place(ABC):
@@ -39,6 +48,12 @@ class Place(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Take it away."""
+
+    @contextmanager
+    def failing(self, rng: random.Random) -> Iterator[Callable[[], int]]:
+        """Let it fail for a while; yields what tells how often it was asked meanwhile."""
+        raise NotImplementedError(rng)
+        yield
 
     @abstractmethod
     def settings(self) -> Mapping[str, str]:
@@ -75,6 +90,46 @@ class DirectoryPlace(Place):
         return DirectoryStore(self.disk.path)
 
 
+class BucketPlace(Place):
+    """A bucket of a real S3 endpoint, behind a proxy: what it does not hold, workers do not go on without."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        endpoint = Endpoint(s3_installation())
+        self._stack.callback(endpoint.stop)
+        endpoint.start()
+        self._bucket = endpoint.new_bucket()
+        self._endpoint = endpoint
+        self._proxy = self._stack.enter_context(FaultProxy(endpoint.port))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def failing(self, rng: random.Random) -> Iterator[Callable[[], int]]:
+        """Let requests be answered 503, late or never, or be cut."""
+        before = len(self._proxy.requests)
+        self._proxy.mode = rng.choice([mode for mode in Mode if mode is not Mode.GOOD])
+        try:
+            yield lambda: len(self._proxy.requests) - before
+        finally:
+            self._proxy.mode = Mode.GOOD
+
+    def settings(self) -> Mapping[str, str]:
+        """Return its address, and who may use it."""
+        return {"CHECKPOINT_URL": f"s3://{self._bucket}", **self._endpoint.environment(self._proxy.port)}
+
+    def reads(self) -> CheckpointReads:
+        """Return it, without the proxy."""
+        os.environ.update(self._endpoint.environment())
+        return BucketStore(Bucket("s3", self._bucket))
+
+
 def open_place(store: str, stage: Stage) -> Place:
     """Return the place of a segment.
 
@@ -84,4 +139,6 @@ def open_place(store: str, stage: Stage) -> Place:
     """
     if store == "file":
         return DirectoryPlace(stage.directory / "checkpoints")
-    raise ValueError(f"expected one of {STORES} as the store, got {store!r}")
+    if store == "s3":
+        return BucketPlace()
+    raise ValueError(f"expected one of {[*STORES]} as the store, got {store!r}")

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     CORRUPTED = "checkpoints corrupted"
     READ_ONLY = "checkpoint directory read-only"
     FULL = "checkpoint directory full"
+    STORE = "checkpoint store failing"
 
 
 WORKER: Final = (Kind.KILL, Kind.KILL_IN_RECOVERY, Kind.TERMINATE, Kind.ZOMBIE, Kind.REPLACED)
@@ -37,6 +38,7 @@ MEMBERSHIP: Final = (Kind.JOIN, Kind.LEAVE)
 BROKER: Final = (Kind.BROKER_KILL, Kind.BROKER_FREEZE)
 CONNECTION: Final = (Kind.CUT, Kind.SLOW, Kind.HALF_OPEN)
 DISK: Final = (Kind.DELETED, Kind.CORRUPTED, Kind.READ_ONLY, Kind.FULL)
+STORE: Final = (*DISK, Kind.STORE)
 
 SINGLE: Final[Mapping[Kind, float]] = {
     Kind.KILL: 1.5,
@@ -54,6 +56,7 @@ SINGLE: Final[Mapping[Kind, float]] = {
     Kind.CORRUPTED: 0.2,
     Kind.READ_ONLY: 0.2,
     Kind.FULL: 0.2,
+    Kind.STORE: 0.8,
 }
 """Faults a minute with one broker; in 30 minutes a third more than what must be shown, as some may have no effect."""
 
@@ -84,6 +87,7 @@ _SPANS: Final[Mapping[Kind, tuple[float, float]]] = {
     Kind.HALF_OPEN: (3.0, 25.0),
     Kind.READ_ONLY: (5.0, 10.0),
     Kind.FULL: (5.0, 10.0),
+    Kind.STORE: (3.0, 15.0),
 }
 
 
@@ -122,7 +126,7 @@ def numbers(rates: Mapping[Kind, float], minutes: float, segment: int, segments:
 
 
 def plan_segment(seed: int, segment: int, counts: Mapping[Kind, int], seconds: float, workers: int) -> list[Track]:
-    """Return a segment's tracks: one for each worker, and one each for who joins, brokers, connections and the disk.
+    """Return a segment's tracks: one for each worker, and one each for who joins, brokers, connections and the store.
 
     Args:
         seed: of the run.
@@ -136,7 +140,7 @@ def plan_segment(seed: int, segment: int, counts: Mapping[Kind, int], seconds: f
     rng.shuffle(kinds)
     shares = [(f"worker-{number}", kinds[number::workers], number) for number in range(workers)]
     tracks = [Track(name, _spread(rng, dealt, seconds, number)) for name, dealt, number in shares]
-    for name, group in (("group", (Kind.JOIN,)), ("broker", BROKER), ("connections", CONNECTION), ("disk", DISK)):
+    for name, group in (("group", (Kind.JOIN,)), ("broker", BROKER), ("connections", CONNECTION), ("store", STORE)):
         dealt = [kind for kind in group for _ in range(counts.get(kind, 0))]
         rng.shuffle(dealt)
         tracks.append(Track(name, _spread(rng, dealt, seconds, None)))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from benchmarks.chaos.plan import CLUSTER, SINGLE, numbers, plan_segment
+from benchmarks.chaos.places import STORES
+from benchmarks.chaos.plan import CLUSTER, SINGLE, STORE, Kind, numbers, plan_segment
 from benchmarks.chaos.segment import WORKERS, Scenario, Segment
 from benchmarks.chaos.tally import read_tally
 from tests.kafka.jars import find_installation
@@ -98,7 +99,7 @@ class Run:
     def _segment(self, number: int, installation: object) -> None:
         orders = self.orders
         seconds = 60 * orders.minutes / orders.segments
-        counts = numbers(SINGLE if orders.nodes == 1 else CLUSTER, orders.minutes, number, orders.segments)
+        counts = numbers(rates_of(orders), orders.minutes, number, orders.segments)
         tracks = plan_segment(orders.seed, number, counts, seconds, WORKERS)
         scenario = Scenario(orders.seed, orders.nodes, _RATES[orders.nodes], seconds, orders.store, self.root)
         name = f"segment {number + 1} of {orders.segments}"
@@ -128,6 +129,13 @@ class Run:
 
     def _file(self, number: int) -> Path:
         return self.directory / f"segment-{number + 1:02}.json"
+
+
+def rates_of(orders: Orders) -> dict[Kind, float]:
+    """Return how many faults a minute there are of each kind: of the store's, those that it can have."""
+    impossible = {*STORE} - {*STORES[orders.store]}
+    rates = SINGLE if orders.nodes == 1 else CLUSTER
+    return {kind: rate for kind, rate in rates.items() if kind not in impossible}
 
 
 def orders_in(directory: Path) -> Orders | None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from benchmarks.chaos.crew import Crew, Slot
-    from benchmarks.chaos.disk import CheckpointDisk
     from benchmarks.chaos.onlooker import Onlooker
+    from benchmarks.chaos.places import Place
     from benchmarks.chaos.plan import Fault, Kind
     from benchmarks.chaos.proxy import Network
     from benchmarks.chaos.recoveries import Recoveries
@@ -46,7 +46,7 @@ class Scene:
     cluster: Cluster
     network: Network
     crew: Crew
-    disk: CheckpointDisk | None
+    place: Place
     onlooker: Onlooker
     recoveries: Recoveries
     seed: str

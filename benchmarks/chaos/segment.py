@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 from benchmarks.chaos.crew import Crew
 from benchmarks.chaos.disk import release
 from benchmarks.chaos.faults import Hand
+from benchmarks.chaos.guard import Guard
 from benchmarks.chaos.onlooker import Onlooker
 from benchmarks.chaos.places import open_place
 from benchmarks.chaos.plan import Kind
@@ -122,6 +123,7 @@ class Segment:
                 prefix="chaos",
                 root=self._scenario.root,
             )
+            guard = stack.enter_context(Guard())
             place = stack.enter_context(open_place(self._scenario.store, stage))
             recoveries = Recoveries()
             onlooker = stack.enter_context(Onlooker(stage, LINEAR, recoveries))
@@ -134,9 +136,10 @@ class Segment:
                 shutil.rmtree(machine, ignore_errors=True)
                 machine.mkdir(parents=True)
                 local = {"PYTHONPATH": str(stage.root), "TMPDIR": str(machine), "HOME": str(machine)}
-                return WorkerProcess(
-                    {**stage.environment(name, **environment), **local}, log, *place.flags, root=machine
-                )
+                settings = {**stage.environment(name, **environment), **local}
+                worker = WorkerProcess(settings, log, *place.flags, root=machine)
+                guard.watch(worker.process.pid)
+                return worker
 
             crew = stack.enter_context(Crew(names, spawn, self._directory))
             feeder = stack.enter_context(
@@ -149,7 +152,7 @@ class Segment:
                     key_by="item",
                 )
             )
-            scene = Scene(stage, cluster, network, crew, place.disk, onlooker, recoveries, self._seed)
+            scene = Scene(stage, cluster, network, crew, place, onlooker, recoveries, self._seed)
             tally = Tally()
             try:
                 tally.seconds = self._burn(scene, feeder)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from benchmarks.chaos.plan import BROKER, CONNECTION, DISK, MEMBERSHIP, Kind
+from benchmarks.chaos.plan import BROKER, CONNECTION, MEMBERSHIP, STORE, Kind
 from consumer.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ GROUPS: Final = {
     "broker kills": (BROKER[0],),
     "broker freezes": (BROKER[1],),
     "connection faults": CONNECTION,
-    "disk faults": DISK,
+    "checkpoint store faults": STORE,
 }
 
 

@@ -111,10 +111,19 @@ class Endpoint:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+def s3_installation() -> Installation:
+    """Return its jars and a fitting Java; the first call on a machine downloads the jars.
+
+    Raises:
+        BrokerUnavailableError: there is no Java, or the jars cannot be had.
+    """
+    return install("s3proxy", _POM)
+
+
 def session_endpoint() -> Iterator[Endpoint]:
     """Yield a ready endpoint and stop it afterwards; skips without Java or Maven, and fails in CI."""
     try:
-        installation = install("s3proxy", _POM)
+        installation = s3_installation()
     except BrokerUnavailableError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error), pytrace=False)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import signal
+import subprocess
+import sys
 from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.chaos.crew import Life, Record
+from benchmarks.chaos.guard import Guard
 from benchmarks.chaos.plan import (
     BROKER,
     CLUSTER,
     CONNECTION,
+    DISK,
     SINGLE,
+    STORE,
     WORKER,
     Kind,
     Track,
@@ -25,7 +31,7 @@ from benchmarks.chaos.plan import (
     plan_segment,
 )
 from benchmarks.chaos.recoveries import Recoveries
-from benchmarks.chaos.run import Orders, Run, orders_in
+from benchmarks.chaos.run import Orders, Run, orders_in, rates_of
 from benchmarks.chaos.states import FinalState, content_digest, unequal
 from benchmarks.chaos.tally import GROUPS, Tally, read_tally, total
 from consumer.errors import ExitCode
@@ -125,6 +131,15 @@ def test_the_cluster_has_its_brokers_fail_most() -> None:
     assert counts[Kind.BROKER_FREEZE] >= 3
 
 
+def test_a_store_has_its_own_faults() -> None:
+    """A directory's disk fills up and rots, a bucket fails to answer; neither has the other's faults."""
+    directory, bucket = rates_of(Orders(30, 1)), rates_of(Orders(30, 1, store="s3"))
+    assert {kind for kind in directory if kind in STORE} == set(DISK)
+    assert {kind for kind in bucket if kind in STORE} == {Kind.STORE}
+    assert directory[Kind.KILL] == bucket[Kind.KILL]
+    assert rates_of(Orders(10, 1, nodes=3))[Kind.BROKER_KILL] > directory[Kind.BROKER_KILL]
+
+
 # Recoveries
 
 
@@ -217,6 +232,15 @@ def test_a_run_goes_on_from_its_finished_segments(tmp_path: Path) -> None:
     (tmp_path / "segment-03.partial").write_text("{")
     assert list(run.finished()) == [1]
     assert orders_in(tmp_path) is None
+
+
+def test_workers_end_with_a_run_that_is_killed() -> None:
+    """What the guard holds is killed once the guard's input ends, as it does with the run's process."""
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with Guard() as guard:
+        guard.watch(worker.pid)
+        assert worker.poll() is None
+    assert worker.wait(5) == -signal.SIGKILL
 
 
 # Workers' logs

@@ -1,4 +1,4 @@
-"""What happens to the checkpoints' disk: emptied, rotten, read-only, full."""
+"""What happens to the checkpoints' store: a disk emptied, rotten, read-only or full; a bucket that fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from benchmarks.chaos.scene import Scene
 
 
-class DiskFaults:
-    """Strikes the disk, and a worker that has to do with what is left.
+class StoreFaults:
+    """Strikes the store, and a worker that has to do with what is left.
 
     Args:
         scene: what there is.
@@ -36,6 +36,7 @@ class DiskFaults:
             Kind.CORRUPTED: self._corrupt,
             Kind.READ_ONLY: self._make_read_only,
             Kind.FULL: self._fill,
+            Kind.STORE: self._fail_store,
         }
 
     def _delete(self, fault: Fault) -> None:
@@ -47,12 +48,12 @@ class DiskFaults:
     def _restart_after(self, fault: Fault, damage: Callable[[CheckpointDisk], int]) -> None:
         """Do damage to the disk, and have a worker find its state there before the next checkpoint is written."""
         scene, slot = self._scene, self._scene.slot(fault)
-        if scene.disk is None:
+        if scene.place.disk is None:
             return
         with slot.lock:
-            number = damage(scene.disk)
+            number = damage(scene.place.disk)
             scene.count(Kind.KILL, slot.kill())
-            number += damage(scene.disk)  # what it had still written, and others have meanwhile
+            number += damage(scene.place.disk)  # what it had still written, and others have meanwhile
             if number:
                 scene.felt(fault.kind, slot.held or None)
             slot.start()
@@ -67,7 +68,7 @@ class DiskFaults:
     def _keep_from_writing(self, fault: Fault, switch: Callable[[CheckpointDisk, bool], bool]) -> None:
         """Let no checkpoint be written for a while; half of the time a worker has to start just then."""
         scene = self._scene
-        if scene.disk is None or not switch(scene.disk, True):
+        if scene.place.disk is None or not switch(scene.place.disk, True):
             scene.count(fault.kind, has_effect=False)
             return
         before = scene.crew.number("checkpoint_failed")
@@ -76,6 +77,18 @@ class DiskFaults:
                 self._kill_worker(fault)
             scene.pause(fault.seconds)
         finally:
-            switch(scene.disk, False)
+            switch(scene.place.disk, False)
         scene.felt(fault.kind)
         scene.count(fault.kind, scene.crew.number("checkpoint_failed") > before)
+
+    def _fail_store(self, fault: Fault) -> None:
+        """Let a store over the network fail for a while; half of the time a worker has to start just then."""
+        scene = self._scene
+        with scene.place.failing(self._rng) as asked:
+            if fault.share > 0.5:
+                self._kill_worker(fault)
+            scene.pause(fault.seconds)
+            has_effect = asked() > 0
+        if has_effect:
+            scene.felt(fault.kind)
+        scene.count(fault.kind, has_effect)
