@@ -13,27 +13,22 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_SIZE: Final = "192m"
+_SIZE_MEGABYTES: Final = 192
 _FILLER: Final = "filler"
 _PATIENCE_SECONDS: Final = 10.0
 
 
 class CheckpointDisk:
-    """A directory; of root's, a small file system of its own, without which it can be neither read-only nor full.
-
-    Attributes:
-        is_mounted: whether it is one.
-    """
+    """A directory; of root's, a small file system of its own, without which it can be neither read-only nor full."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_mounted = False
 
     def __enter__(self) -> Self:
         release(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            self.is_mounted = _run("mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(self.path))
+            _run("mount", "-t", "tmpfs", "-o", f"size={_SIZE_MEGABYTES}m", "tmpfs", str(self.path))
         return self
 
     def __exit__(
@@ -66,7 +61,7 @@ class CheckpointDisk:
 
     def set_read_only(self, is_on: bool) -> bool:
         """Let nothing be written, or let it again; tell whether that was possible."""
-        if not self.is_mounted:
+        if not self.path.is_mount():
             return False
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _run("mount", "-o", "remount,ro" if is_on else "remount,rw", str(self.path)):
@@ -77,15 +72,15 @@ class CheckpointDisk:
 
     def set_full(self, is_on: bool) -> bool:
         """Fill the disk, or make room again; tell whether that was possible."""
-        if not self.is_mounted:
+        if not self.path.is_mount():
             return False
         filler = self.path / _FILLER
         if not is_on:
             filler.unlink(missing_ok=True)
             return True
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while file.write(bytes(1 << 20)):
-                pass
+            for _ in range(_SIZE_MEGABYTES + 1):  # never more: were it unmounted meanwhile, it is everybody's disk
+                file.write(bytes(1 << 20))
         return filler.exists()
 
 

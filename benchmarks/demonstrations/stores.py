@@ -1,4 +1,4 @@
-"""Chaos with each checkpoint store, each worker's own disk wiped at each start: nothing lost, no replay of everything."""
+"""Chaos with each checkpoint store, each worker's own disk wiped at each start: nothing lost, no full replay."""
 
 from __future__ import annotations
 

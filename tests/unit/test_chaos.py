@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.chaos.crew import Life, Record
+from benchmarks.chaos.disk import CheckpointDisk
 from benchmarks.chaos.guard import Guard
 from benchmarks.chaos.plan import (
     BROKER,
@@ -335,3 +337,34 @@ def test_nodes_know_each_other() -> None:
 def test_ports_are_distinct() -> None:
     """No two listeners of a cluster share a port."""
     assert len(set(distinct_ports(12))) == 12
+
+
+# The disk
+
+
+def test_only_a_disk_of_its_own_is_filled(tmp_path: Path) -> None:
+    """A plain directory lies on everybody's disk: it is neither filled nor made read-only."""
+    disk = CheckpointDisk(tmp_path)
+    assert not disk.set_full(True)
+    assert not disk.set_read_only(True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_are_deleted_and_corrupted(tmp_path: Path) -> None:
+    """Corruption changes one bit of each partition's newest; deletion takes all, and nothing else."""
+    files = {
+        tmp_path / str(partition) / f"{offset:020}.checkpoint": b"state" for partition in (0, 1) for offset in (1, 2)
+    }
+    for path, content in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "0" / "other").write_bytes(b"state")
+    disk = CheckpointDisk(tmp_path)
+    assert disk.corrupt(random.Random(1)) == 2
+    changed = [path for path, content in files.items() if path.read_bytes() != content]
+    assert [path.name for path in changed] == [f"{2:020}.checkpoint"] * 2
+    for path in changed:
+        bits = [left ^ right for left, right in zip(path.read_bytes(), b"state", strict=True)]
+        assert sum(each.bit_count() for each in bits) == 1
+    assert disk.delete() == 4
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["other"]
