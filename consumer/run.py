@@ -71,8 +71,10 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         at_the_end.callback(watchdog.stop)
         at_the_end.callback(process.disarm)
         store = open_store(settings, lambda: broker.client_config)
-        if settings.checkpoint_topic() is None:  # else the broker is asked about it with the other topics
-            _check(store, settings, log, health)
+        is_in_kafka = settings.checkpoint_topic() is not None  # then the broker is asked about it with the other topics
+        if not is_in_kafka and not _check(store, settings, log, health, lambda: process.is_asked):
+            log.info("stopped", reason="asked to stop before the checkpoint store answered")
+            return
         port, stop_serving = serve(settings.metrics_port, metrics.registry, health)
         at_the_end.callback(stop_serving)
         log.info("serving", port=port, paths=["/metrics", "/livez", "/readyz"])
@@ -124,11 +126,20 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
             raise
 
 
-def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger, health: Health) -> None:
-    """Refuse to start where no checkpoint could be written: later it would only be found after much work."""
+def _check(
+    store: CheckpointStore,
+    settings: Settings,
+    log: FilteringBoundLogger,
+    health: Health,
+    is_asked: Callable[[], bool],
+) -> bool:
+    """Refuse to start where no checkpoint could be written: later it would only be found after much work.
+
+    Returns False where the process was asked to stop meanwhile.
+    """
     deadline = time.monotonic() + _START_SECONDS
     try:
-        while True:
+        while not is_asked():
             health.beat("store_check")
             try:
                 store.check(settings.consumer_group, settings.input_topic)
@@ -138,11 +149,12 @@ def _check(store: CheckpointStore, settings: Settings, log: FilteringBoundLogger
                 log.warning("start_waits", reason=str(error))
                 time.sleep(_RETRY_SECONDS)
             else:
-                return
+                return True
     except StoreError as error:
         raise CheckpointsError(
             f"CHECKPOINT_URL={settings.checkpoint_url}: checkpoints cannot be written to {error}, or name another place"
         ) from error
+    return False
 
 
 def kafka_broker(settings: Settings, environment: Mapping[str, str], log: FilteringBoundLogger) -> KafkaBroker:

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from consumer.checkpoint.paths import folder_of, name_at, path_of
-from consumer.checkpoint.store import CheckpointName, Kept, StoreError
+from consumer.checkpoint.store import CheckpointName, Kept, StoreError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +68,21 @@ class BucketStore:
         """Put an object, list it, read it and delete it.
 
         Raises:
+            UnreachableError: the bucket did not answer, or is busy.
             StoreError: one of these could not be done.
         """
-        folder = folder_of(group, topic)
+        try:
+            self._try_out(folder_of(group, topic))
+        except UnreachableError as error:
+            raise UnreachableError(f"{self._bucket.url()}: {error}; make it reachable") from error
+        except StoreError as error:
+            raise StoreError(f"{self._bucket.url()}: {error}") from error
+
+    def where(self) -> str:
+        """Name the bucket."""
+        return f"bucket {self._bucket.url()}"
+
+    def _try_out(self, folder: str) -> None:
         trial = f"{folder}/trial-{uuid.uuid4()}.tmp"
         data = bytes(_TRIAL_BYTES)
         self._put(trial, data)
@@ -81,10 +93,6 @@ class BucketStore:
                 "was written, without a cache in between"
             )
         self._bucket.delete(trial)
-
-    def where(self) -> str:
-        """Name the bucket."""
-        return f"bucket {self._bucket.url()}"
 
     def _put(self, path: str, data: bytes) -> None:
         self._bucket.put(path, data)

@@ -141,4 +141,19 @@ def test_a_start_waits_for_the_store(stage: Stage, proxy: FaultProxy, variables:
     with stage.worker("worker-1", **{**variables, "AWS_SECRET_ACCESS_KEY": "wrong"}) as worker:
         assert worker.wait(20) == ExitCode.CHECKPOINTS
         (line,) = worker.events("stopped_by_error")
-    assert "403 Forbidden" in line["reason"]
+    url = variables["CHECKPOINT_URL"]
+    assert line["reason"].startswith(
+        f"CHECKPOINT_URL={url}: checkpoints cannot be written to {url}: cannot write {url}/"
+    )
+    assert line["reason"].endswith(
+        "SignatureDoesNotMatch: Forbidden; let its credentials do that, or name another place"
+    )
+
+
+def test_a_start_that_waits_can_be_stopped(stage: Stage, proxy: FaultProxy, variables: dict[str, str]) -> None:
+    """Asked to stop, it does, as ever with 0."""
+    proxy.mode = Mode.BUSY
+    with stage.worker(**variables) as worker:
+        wait_until(lambda: worker.events("start_waits"), 60, "the start to wait")
+        assert worker.terminate() == ExitCode.OK
+        assert worker.events("stopped")

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from consumer.checkpoint.bucket import Bucket, _sentence
-from consumer.checkpoint.store import UnreachableError
+from consumer.checkpoint.bucket_store import BucketStore
+from consumer.checkpoint.store import CheckpointName, UnreachableError
 from consumer.errors import SettingsError
 from consumer.settings import Settings
 from consumer.stores import open_store
+from tests.objects import FaultProxy, Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+NAME: Final = CheckpointName("group", "topic", 0, 7, "d" * 64)
 SECRET: Final = "c2VjcmV0LXRoYXQtbm8tbG9nLW1heS1zaG93"  # noqa: S105 -- of nothing
 
 
@@ -104,3 +108,38 @@ def test_without_tls_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch)
 def _allows_http(bucket: Bucket) -> bool:
     options: Any = bucket._store.client_options
     return str(options["allow_http"]).lower() == "true"
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_each_scheme_speaks_to_its_endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str) -> None:
+    """All three are called, bounded and understood in one way: a store that is busy, and one that says nothing."""
+    with FaultProxy(1) as endpoint:
+        address = f"http://127.0.0.1:{endpoint.port}"
+        account = {"gcs_base_url": address, "disable_oauth": True}
+        file = tmp_path / "account.json"
+        file.write_text(json.dumps({**account, "client_email": "", "private_key": "", "private_key_id": ""}))
+        for name, value in {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AZURE_STORAGE_ACCOUNT_NAME": "account",
+            "AZURE_STORAGE_ACCOUNT_KEY": SECRET,
+            "AZURE_STORAGE_ENDPOINT": address,
+            "GOOGLE_SERVICE_ACCOUNT": str(file),
+            "GOOGLE_ENDPOINT": address,
+        }.items():
+            monkeypatch.setenv(name, value)
+        store = BucketStore(Bucket(scheme, "bucket/prefix", 1.0))
+        for mode, said in ((Mode.BUSY, "503 Service Unavailable"), (Mode.SILENT, "no answer within 1 s")):
+            endpoint.mode = mode
+            calls: tuple[Callable[[], Any], ...] = (
+                lambda: store.write(NAME, b"state"),
+                lambda: store.read(NAME),
+                lambda: store.names(NAME.group, NAME.topic, NAME.partition),
+                lambda: store.check(NAME.group, NAME.topic),
+            )
+            for call in calls:
+                with pytest.raises(UnreachableError, match=said) as raised:
+                    call()
+                assert SECRET not in str(raised.value)
+        assert {"PUT", "GET"} <= set(endpoint.requests)
