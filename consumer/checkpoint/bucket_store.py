@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from consumer.checkpoint.bucket import Bucket
 
 _TRIAL_BYTES: Final = 1_024
+_TRIAL_SECONDS: Final = 40.0
+"""A store that needs longer for so little could not keep up either; each of the calls is bounded as well."""
 
 
 class BucketStore:
@@ -85,9 +88,14 @@ class BucketStore:
     def _try_out(self, folder: str) -> None:
         trial = f"{folder}/trial-{uuid.uuid4()}.tmp"
         data = bytes(_TRIAL_BYTES)
+        began = time.monotonic()
         self._put(trial, data)
         listed = {each.path for each in self._bucket.listed(folder)}
-        if trial not in listed or self._bucket.get(trial) != data:
+        found = self._bucket.get(trial)
+        seconds = time.monotonic() - began
+        if seconds > _TRIAL_SECONDS:
+            raise UnreachableError(f"to write, list and read {_TRIAL_BYTES} bytes took {seconds:.0f} s")
+        if trial not in listed or found != data:
             raise StoreError(
                 f"{self._bucket.url(trial)}, which was just written, is not shown; use a store that shows at once what "
                 "was written, without a cache in between"

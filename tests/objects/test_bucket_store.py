@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from consumer.checkpoint import bucket_store
 from consumer.checkpoint.bucket import SLOWEST_BYTES_PER_SECOND, Bucket
 from consumer.checkpoint.bucket_store import BucketStore
 from consumer.checkpoint.paths import path_of
@@ -303,6 +304,16 @@ def test_a_check_tries_all_that_is_needed(store: BucketStore, proxy: FaultProxy)
     store.check(NAME.group, NAME.topic)
     assert [each for each in proxy.requests if each != "HEAD"] == ["PUT", "GET", "GET", "DELETE"]
     assert store._bucket.listed_below("") == []
+
+
+def test_a_store_that_is_far_too_slow_is_refused(
+    store: BucketStore, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call fails, and yet it would be of no use."""
+    monkeypatch.setattr(bucket_store, "_TRIAL_SECONDS", 1.0)
+    proxy.mode, proxy.delay = Mode.SLOW, ANSWER_SECONDS / 4
+    with pytest.raises(UnreachableError, match=r"to write, list and read 1024 bytes took . s; make it reachable"):
+        store.check(NAME.group, NAME.topic)
 
 
 def test_a_store_that_shows_things_late_is_refused(store: BucketStore, monkeypatch: pytest.MonkeyPatch) -> None:
