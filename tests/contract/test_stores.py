@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
 
+from consumer.checkpoint.bucket import Bucket
+from consumer.checkpoint.bucket_store import BucketStore
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from consumer.checkpoint.store import CheckpointStore, ListedStore
     from tests.kafka import Broker
+    from tests.objects import Endpoint
 
 PARTITIONS: Final = 3
 BYTES_PER_SECOND: Final = 10**9
@@ -93,15 +96,29 @@ class Topic:
         return CheckpointTopic(self._config, "stores", self._topic, Throttle(BYTES_PER_SECOND))
 
 
-LISTED: Final = ("directory", pytest.param("topic", marks=pytest.mark.broker))
+class InBucket:
+    """A bucket of a real S3 endpoint, with its variables in this process."""
+
+    def __init__(self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._bucket = endpoint.new_bucket()
+        for variable, value in endpoint.environment().items():
+            monkeypatch.setenv(variable, value)
+
+    def open(self) -> ListedStore:
+        """Open it."""
+        return BucketStore(Bucket("s3", f"{self._bucket}/checkpoints"), Throttle(BYTES_PER_SECOND).take)
+
+
+LISTED: Final = ("directory", "bucket", pytest.param("topic", marks=pytest.mark.broker))
 ALL: Final = (*LISTED, "simulated directory", "simulated topic")
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """Where a kind of store keeps its checkpoints, empty."""
     makers: dict[str, Callable[[], Places]] = {
         "directory": lambda: Directory(tmp_path),
+        "bucket": lambda: InBucket(request.getfixturevalue("s3_endpoint"), monkeypatch),
         "topic": lambda: Topic(request.getfixturevalue("broker")),
         "simulated directory": SimulatedDirectory,
         "simulated topic": SimulatedTopic,
