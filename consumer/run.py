@@ -137,7 +137,7 @@ def _check(
 
     Returns False where the process was asked to stop meanwhile.
     """
-    deadline = time.monotonic() + _START_SECONDS
+    deadline, said = time.monotonic() + _START_SECONDS, ""
     try:
         while not is_asked():
             health.beat("store_check")
@@ -146,7 +146,9 @@ def _check(
             except UnreachableError as error:  # it may start as we do
                 if time.monotonic() > deadline:
                     raise
-                log.warning("start_waits", reason=str(error))
+                if str(error) != said:
+                    log.warning("start_waits", reason=str(error))
+                    said = str(error)
                 time.sleep(_RETRY_SECONDS)
             else:
                 return True

@@ -231,4 +231,4 @@ def _sentence(error: BaseException) -> str:
     first = re.sub(r"^Generic \w+ error: | to complete for path \S+(?=:)|^Object at location \S+ not found", "", first)
     first = re.sub(r"^[\s:,-]+|[\s:,-]+$", "", first).replace(":  - ", ": ")
     words = [first or type(error).__name__, *(said.groups() if said else ()), *([cause[1]] if cause else ())]
-    return ": ".join(" ".join(each.split()) for each in words)[:_LONGEST_SENTENCE]
+    return ": ".join(" ".join(each.split()).rstrip(".") for each in words)[:_LONGEST_SENTENCE]

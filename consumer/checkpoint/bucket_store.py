@@ -34,6 +34,7 @@ class BucketStore:
     def __init__(self, bucket: Bucket, throttle: Callable[[int], None] = lambda _size: None) -> None:
         self._bucket = bucket
         self._throttle = throttle
+        self._trial = f"trial-{uuid.uuid4()}.tmp"
 
     def write(self, name: CheckpointName, data: bytes) -> None:
         """Put the object, and ask for its size: what a proxy on the way has cut short is no checkpoint."""
@@ -86,7 +87,7 @@ class BucketStore:
         return f"bucket {self._bucket.url()}"
 
     def _try_out(self, folder: str) -> None:
-        trial = f"{folder}/trial-{uuid.uuid4()}.tmp"
+        trial = f"{folder}/{self._trial}"
         data = bytes(_TRIAL_BYTES)
         began = time.monotonic()
         self._put(trial, data)
