@@ -12,6 +12,7 @@ from consumer.kafka.connection import CALL_SECONDS, QUEUE_FULL_SECONDS, KafkaCon
 from consumer.kafka.embedded import UNCHECKED, embedded_topic, is_embedded
 from consumer.kafka.errors import error_of, of_configuration
 from consumer.kafka.reach import await_broker
+from consumer.kafka.repetitions import LineFilter, Repetitions
 from consumer.kafka.topics import (
     ADMIN_SECONDS,
     INPUT_MESSAGE_BYTES,
@@ -120,7 +121,10 @@ class KafkaBroker:
         self._client_config: dict[str, Any] = dict(client_config)
         if "debug" not in client_config:
             # With debug on, serving the log queue from poll(0) can block for minutes (librdkafka issue 5325).
-            self._client_config["logger"] = logging.getLogger("librdkafka")
+            logger = logging.getLogger("librdkafka")
+            if not any(isinstance(each, LineFilter) for each in logger.filters):
+                logger.addFilter(LineFilter())
+            self._client_config["logger"] = logger
         self._names = names
         self._identity = identity
         self._is_transactional = is_transactional
@@ -128,6 +132,7 @@ class KafkaBroker:
         self._largest_output = INPUT_MESSAGE_BYTES + OUTPUT_HEADROOM_BYTES  # until the topics are checked
         self._is_real = False  # until the broker has answered
         self._has_warned = False
+        self._repetitions = Repetitions()  # of all connections, one after the other: each is new to the same trouble
 
     def connect(self, listener: RebalanceListener) -> KafkaConnection:
         """Build both clients and begin to join the group."""
@@ -139,6 +144,7 @@ class KafkaBroker:
                 is_transactional=self._is_transactional,
                 listener=listener,
                 log=self._log,
+                repetitions=self._repetitions,
             )
         except KafkaException as exception:
             raise of_configuration(exception) from exception

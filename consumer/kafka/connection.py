@@ -19,6 +19,7 @@ from consumer.errors import FencedError, RebuildError, RetryError
 from consumer.kafka.errors import error_of, is_fenced, is_passing, is_refusal, of_call, of_commit, of_transaction
 from consumer.kafka.pending_offsets import PendingOffsets
 from consumer.kafka.records import record_of
+from consumer.kafka.repetitions import Repetitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +53,7 @@ class KafkaConnection:
         is_transactional: exactly_once; else at_least_once.
         listener: hears of rebalances, from within `poll`.
         log: the worker's log.
+        repetitions: keeps what the clients complain of again and again from filling it.
     """
 
     def __init__(  # noqa: PLR0913 -- the two clients' needs, named
@@ -63,7 +65,9 @@ class KafkaConnection:
         is_transactional: bool,
         listener: RebalanceListener,
         log: FilteringBoundLogger,
+        repetitions: Repetitions | None = None,
     ) -> None:
+        self._repetitions = repetitions or Repetitions()
         self._input_topic = input_topic
         self._is_transactional = is_transactional
         self._listener = listener
@@ -333,7 +337,7 @@ class KafkaConnection:
         elif is_fenced(error):
             self._failure = FencedError(f"a client failed for good: {error.str()}")
         else:
-            self._log.warning("kafka_error", code=error.name(), reason=error.str())
+            self._say("kafka_error", error)
 
     def _on_undelivered(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
@@ -348,7 +352,12 @@ class KafkaConnection:
         elif code in _TOPIC_GONE:
             self._failure = RebuildError(f"the input topic is not there: {error.str()}")
         else:
-            self._log.warning("kafka_consumer_error", code=error.name(), reason=error.str(), partition=partition)
+            self._say("kafka_consumer_error", error, partition=partition)
+
+    def _say(self, event: str, error: KafkaError, **fields: object) -> None:
+        left_out = self._repetitions.left_out((event, error.code()))
+        if left_out is not None:
+            self._log.warning(event, code=error.name(), reason=error.str(), left_out=left_out, **fields)
 
     # Calls
 
