@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_STUCK: Final = 13  # the watchdog's
 MENDED_BY_A_RESTART: Final = frozenset(
-    {ExitCode.OK, ExitCode.FENCED, ExitCode.SHUTDOWN_TIMEOUT, ExitCode.CHECKPOINTS, ExitCode.BROKER, _STUCK}
+    {
+        ExitCode.OK,
+        ExitCode.FENCED,
+        ExitCode.SHUTDOWN_TIMEOUT,
+        ExitCode.CHECKPOINTS,
+        ExitCode.BROKER,
+        ExitCode.STUCK,
+    }
 )
 """How a worker may end in a run; of all else a restart is no cure, or it is a fault of the software."""
 
