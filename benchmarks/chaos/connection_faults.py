@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.chaos.plan import Kind
+from benchmarks.chaos.scene import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import random
@@ -32,8 +33,14 @@ class ConnectionFaults:
         """Return how each kind is done."""
         return {Kind.CUT: self._cut, Kind.SLOW: self._slow, Kind.HALF_OPEN: self._leave_half_open}
 
+    def _wait_for_connections(self) -> None:
+        """Wait until there is something to strike: with the broker away, nobody is connected."""
+        scene = self._scene
+        scene.until(lambda: scene.brokers_are_up.is_set() and scene.network.live() > 0, PATIENCE_SECONDS)
+
     def _cut(self, fault: Fault) -> None:
         scene = self._scene
+        self._wait_for_connections()
         number = scene.network.cut(self._rng, fault.share)
         if number:
             scene.felt(Kind.CUT)
@@ -41,10 +48,12 @@ class ConnectionFaults:
 
     def _slow(self, fault: Fault) -> None:
         scene = self._scene
+        self._wait_for_connections()
         number = scene.network.slow(self._rng, fault.share, self._rng.uniform(*_DELAY_SECONDS))
         self._heal_after(fault, number)
 
     def _leave_half_open(self, fault: Fault) -> None:
+        self._wait_for_connections()
         number = self._scene.network.leave_half_open(self._rng, fault.share)
         self._heal_after(fault, number)
 
