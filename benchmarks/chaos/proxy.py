@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CHUNK: Final = 65_536
-_PATIENCE_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 60.0
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 

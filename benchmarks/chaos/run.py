@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.chaos.tally import Tally
 
 _SEGMENT_MINUTES: Final = 3.0
-_RATES: Final = {1: 1_200, 3: 600}
+_RATES: Final = {1: 1_000, 3: 500}
 _ORDERS: Final = "run.json"
 
 

@@ -48,7 +48,7 @@ SETTINGS: Final = {
     "PYTHONFAULTHANDLER": "1",  # one that hangs all the same is asked for its stacks
     "KAFKA_SESSION_TIMEOUT_MS": "6000",  # the least that brokers allow: zombies are made sooner
 }
-_START_SECONDS: Final = 90.0
+_START_SECONDS: Final = 180.0
 _REPORT_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.5
 
@@ -73,7 +73,7 @@ class Scenario:
     seconds: float
     store: str = "file"
     root: Path = ROOT
-    patience: float = 180.0
+    patience: float = 300.0
 
 
 class Segment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from .apache import ApacheBroker, new_cluster_id
-from .broker import free_port
+from .broker import BrokerError, free_port
 from .deadline import wait_until
 from .settings import SINGLE_NODE
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .jars import Installation
 
 _LEADER_SECONDS = 30.0
+_ATTEMPTS = 3
 _MIN_IN_SYNC = 2
 _REPLICATED = {
     "default.replication.factor": "{nodes}",
@@ -68,6 +69,18 @@ class Node(ApacheBroker):
         text = "".join(f"{key}={value}\n" for key, value in properties.items())
         (directory / "server.properties").write_text(text, encoding="utf-8")
         return node
+
+    def restart(self) -> None:
+        """Start it again on its address and data; on a machine that has much else to do, that may take two attempts.
+
+        Raises:
+            BrokerError: it did not become ready in three.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(BrokerError):
+                super().restart()
+                return
+        super().restart()
 
     def begin(self, cluster_id: str) -> None:
         """Format the node and start it; it is ready once enough of the others are."""
