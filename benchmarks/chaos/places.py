@@ -12,6 +12,9 @@ from benchmarks.chaos.plan import DISK, Kind
 from consumer.checkpoint.bucket import Bucket
 from consumer.checkpoint.bucket_store import BucketStore
 from consumer.checkpoint.directory import DirectoryStore
+from consumer.settings import Settings
+from consumer.stores import open_store
+from tests.kafka import create_topics, unique
 from tests.objects import Endpoint, FaultProxy, Mode
 from tests.objects.s3proxy import s3_installation
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from tests.stage import Stage
 
 
-STORES: Final[Mapping[str, Collection[Kind]]] = {"file": DISK, "s3": (Kind.STORE,)}
+STORES: Final[Mapping[str, Collection[Kind]]] = {"file": DISK, "kafka": (), "s3": (Kind.STORE,)}
 """What can be a store, and which faults of one can happen to it."""
 
 
@@ -90,6 +93,37 @@ class DirectoryPlace(Place):
         return DirectoryStore(self.disk.path)
 
 
+class TopicPlace(Place):
+    """A compacted topic of the brokers that everything else lies on: their faults are its faults.
+
+    Args:
+        stage: whose workers it is for.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._topic = unique("chaos-checkpoints")
+
+    def __enter__(self) -> Self:
+        config = {
+            "cleanup.policy": "compact",
+            "max.message.bytes": "1048588",
+            "min.cleanable.dirty.ratio": "0.2",
+            "segment.ms": "60000",  # so short that it is compacted while it is used
+        }
+        create_topics(self._stage.bootstrap_servers, {self._topic: self._stage.partitions}, config)
+        return self
+
+    def settings(self) -> Mapping[str, str]:
+        """Return its address."""
+        return {"CHECKPOINT_URL": f"kafka:{self._topic}"}
+
+    def reads(self) -> CheckpointReads:
+        """Return it."""
+        settings = Settings(checkpoint_url=f"kafka:{self._topic}")
+        return open_store(settings, lambda: {"bootstrap.servers": self._stage.bootstrap_servers})
+
+
 class BucketPlace(Place):
     """A bucket of a real S3 endpoint, behind a proxy: what it does not hold, workers do not go on without."""
 
@@ -139,6 +173,8 @@ def open_place(store: str, stage: Stage) -> Place:
     """
     if store == "file":
         return DirectoryPlace(stage.directory / "checkpoints")
+    if store == "kafka":
+        return TopicPlace(stage)
     if store == "s3":
         return BucketPlace()
     raise ValueError(f"expected one of {[*STORES]} as the store, got {store!r}")
