@@ -49,6 +49,7 @@ SETTINGS: Final = {
     "KAFKA_SESSION_TIMEOUT_MS": "6000",  # the least that brokers allow: zombies are made sooner
 }
 _START_SECONDS: Final = 180.0
+_FULL_REPLAY: Final = "replay_from_first"
 _REPORT_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.5
 
@@ -106,6 +107,7 @@ class Segment:
         self._installation = installation
         self._say = say
         self._failures: list[BaseException] = []
+        self._early_replays = 0
 
     def run(self) -> Tally:
         """Burn, settle, compare; everything that was started has ended when this returns or raises."""
@@ -174,6 +176,8 @@ class Segment:
         wait_until(lambda: scene.crew.live() == every, _START_SECONDS, "every partition to be live")
         scene.felt(Kind.JOIN)
         wait_until(lambda: scene.recoveries.pending == 0, _START_SECONDS, "every partition to be predicted for")
+        wait_until(lambda: scene.stage.checkpointed() == every, _START_SECONDS, "every partition to have a checkpoint")
+        self._early_replays = scene.crew.number(_FULL_REPLAY)  # from before there was anything to restore
         self._say("input flows, every partition is live")
         began = time.monotonic()
         threads = [
@@ -260,6 +264,7 @@ class Segment:
         tally.exits = {str(code): number for code, number in sorted(record.exits.items())}
         tally.events = dict(sorted(record.events.items()))
         tally.longest_replay = record.longest_replay
+        tally.full_replays = record.events[_FULL_REPLAY] - self._early_replays
         tally.recoveries = scene.recoveries.seconds()
         tally.records = comparison.records
         counts = comparison.counts.values()

@@ -50,6 +50,7 @@ class Tally(msgspec.Struct, kw_only=True):
         exits: how workers ended that were not killed, by exit code.
         events: lines of the workers' logs, by their name; for `recovering`, by its kind too.
         longest_replay: the most records that a restored checkpoint had to have replayed after it.
+        full_replays: partitions that had to replay everything, though each had had a checkpoint before.
         recoveries: seconds by kind of fault.
         records: what the input held.
         equal: outputs seen once, in their place, equal to the byte.
@@ -67,6 +68,7 @@ class Tally(msgspec.Struct, kw_only=True):
     exits: dict[str, int] = {}
     events: dict[str, int] = {}
     longest_replay: int = 0
+    full_replays: int = 0
     recoveries: dict[str, list[float]] = {}
     records: int = 0
     equal: int = 0
@@ -122,7 +124,17 @@ def total(tallies: Iterable[Tally]) -> Tally:
             counters[name].update(getattr(tally, name))
         for kind, seconds in tally.recoveries.items():
             recoveries[kind].extend(seconds)
-        for name in ("seconds", "records", "equal", "lost", "doubled", "differing", "states", "unequal_states"):
+        for name in (
+            "seconds",
+            "records",
+            "equal",
+            "lost",
+            "doubled",
+            "differing",
+            "states",
+            "unequal_states",
+            "full_replays",
+        ):
             setattr(summed, name, getattr(summed, name) + getattr(tally, name))
         summed.longest_replay = max(summed.longest_replay, tally.longest_replay)
         findings.extend(f"segment {number + 1}: {text}" for text in tally.findings)

@@ -196,10 +196,19 @@ def test_a_tally_is_read_back_as_written(tmp_path: Path) -> None:
 
 def test_segments_add_up() -> None:
     """Counts are summed, the longest replay is the longest, and a finding says where it was made."""
-    first = Tally(seconds=180, faults={"worker killed": 3}, lost=1, longest_replay=9, findings=["one lost"], records=4)
+    first = Tally(
+        seconds=180,
+        faults={"worker killed": 3},
+        lost=1,
+        longest_replay=9,
+        findings=["one lost"],
+        records=4,
+        full_replays=2,
+    )
     second = Tally(seconds=181, faults={"worker killed": 4, "broker killed": 1}, longest_replay=5, records=6)
     summed = total([first, second])
     assert (summed.seconds, summed.records, summed.lost, summed.longest_replay) == (361, 10, 1, 9)
+    assert summed.full_replays == 2
     assert summed.number(GROUPS["worker kills"]) == 7
     assert summed.number(GROUPS["broker kills"]) == 1
     assert summed.findings == ["segment 1: one lost"]
