@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 OLDEST = (3, 11)
+INTERRUPTED = 130
 
 
 def main() -> NoReturn:
@@ -21,6 +22,10 @@ def main() -> NoReturn:
             from consumer import hash_seed  # noqa: PLC0415
 
             hash_seed.ensure(os.environ)
+        else:
+            from consumer import interruption  # noqa: PLC0415
+
+            interruption.watch()
         from consumer.cli import app  # noqa: PLC0415
 
         app()
@@ -28,10 +33,12 @@ def main() -> NoReturn:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:  # before the command line was there to take it
-        code = 130
+        code = INTERRUPTED
     lost = _flush()
-    if is_run:
-        os._exit(code)  # at once: what the interpreter tidies away at its end, Kafka's clients, may hang
+    if is_run or code == INTERRUPTED:
+        # At once: what the interpreter tidies away at its end, Kafka's clients, may hang; and after an interrupt that
+        # fell into an import it would end itself by SIGINT.
+        os._exit(code)
     raise SystemExit(code or lost)
 
 

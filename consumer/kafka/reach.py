@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from consumer import interruption
 from consumer.errors import BrokerError
 from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuration
 
@@ -104,6 +105,7 @@ def await_broker(
         admin.poll(0)
         if complaints.refusal is not None:
             raise of_call(complaints.refusal, "connect to Kafka")
+        interruption.heed()
         now = time.monotonic()
         if is_cancelled():
             return
