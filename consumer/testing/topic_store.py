@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,7 @@ class SimulatedTopicStore:
         self._fail("store.confirm", self._step("store.confirm", _STEP))
         if lost:
             raise StoreError(f"store.chunk: chunks {lost} were not confirmed in time")
-        return f"{name.offset}+{_CHUNKS}"
+        return _place(name)
 
     def read(self, name: CheckpointName) -> bytes | None:
         """Read it from its place on; the answer may come the next time."""
@@ -52,9 +53,10 @@ class SimulatedTopicStore:
         return self._disk.files.get(name)
 
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
-        """Walk through a partition; the answer may come the next time."""
+        """Walk through a partition, which tells each place; the answer may come the next time."""
         self._answer("store.scan")
-        return sorted(name for name in self._disk.files if name.is_of(group, topic, partition))
+        found = sorted(name for name in self._disk.files if name.is_of(group, topic, partition))
+        return [replace(name, place=_place(name)) for name in found]
 
     def delete(self, name: CheckpointName) -> None:
         """Send a tombstone for each chunk, then wait until all are confirmed."""
@@ -103,3 +105,8 @@ class SimulatedTopicStore:
             raise Crash(step)
         if fault is Fault.REFUSED:
             raise StoreError(f"{step}: no answer from the simulated topic")
+
+
+def _place(name: CheckpointName) -> str:
+    """Return a place that follows from the name, so that a disturbed worker's reference can be that of another."""
+    return f"{name.offset}+{_CHUNKS}"
