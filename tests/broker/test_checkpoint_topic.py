@@ -84,6 +84,7 @@ def own_broker() -> Iterator[ApacheBroker]:
 # A worker over it
 
 
+@pytest.mark.timeout(400)  # four workers one after the other, each of which imports River
 @pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
 def test_a_worker_killed_with_its_machine_goes_on(new_stage: Callable[..., Stage], guarantee: str) -> None:
     """Killed -9 again and again, nothing on its disk: it replays a little, and readers see what they must."""
