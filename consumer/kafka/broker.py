@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from consumer.errors import SettingsError
-from consumer.kafka.connection import CALL_SECONDS, QUEUE_FULL_SECONDS, KafkaConnection
+from consumer.kafka.connection import CALL_SECONDS, OVERDUE_SECONDS, QUEUE_FULL_SECONDS, KafkaConnection
 from consumer.kafka.embedded import UNCHECKED, embedded_topic, is_embedded
 from consumer.kafka.errors import error_of, of_configuration
 from consumer.kafka.reach import await_broker
@@ -154,7 +154,7 @@ class KafkaBroker:
         """How long one call of the connection may take and be in good order."""
         config = self.producer_config()
         queue_full = min(QUEUE_FULL_SECONDS, int(config["message.timeout.ms"]) / 1000)  # then the queue has drained
-        calls = [CALL_SECONDS, ADMIN_SECONDS, queue_full]
+        calls = [CALL_SECONDS + OVERDUE_SECONDS, ADMIN_SECONDS, queue_full]
         if not self._is_transactional:  # the consumer's commit has no time-out but this one
             calls.append(int(self._client_config.get("socket.timeout.ms", _SOCKET_TIMEOUT_MS)) / 1000)
         return max(calls)

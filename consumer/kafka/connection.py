@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from schemas.dead_letter import Headers
 
 CALL_SECONDS: Final = 10.0
+OVERDUE_SECONDS: Final = 3.0
 QUEUE_FULL_SECONDS: Final = 30.0
 _LETTING_GO_SECONDS: Final = 0.1
 _QUIET_POLLS: Final = 3  # a rebalance that was under way may still give something
@@ -362,10 +363,29 @@ class KafkaConnection:
     # Calls
 
     def _transactional(self, name: str, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except KafkaException as exception:
-            raise of_transaction(error_of(exception), name) from exception
+        """Make a call of the producer's, and wait for it little longer than its own time-out.
+
+        `send_offsets_to_transaction` was seen never to return where its connection was reset just then (librdkafka's
+        issue 5456; `make chaos` does that). All the while the group cannot rebalance: it waits for this member to poll.
+        The call's thread and its client stay behind, fenced by the next one, until the process ends.
+        """
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                call()
+            except BaseException as failure:  # noqa: BLE001 -- raised again, where it is waited for
+                failures.append(failure)
+
+        calling = threading.Thread(target=run, name=name, daemon=True)
+        calling.start()
+        calling.join(CALL_SECONDS + OVERDUE_SECONDS)
+        if calling.is_alive():
+            raise RebuildError(f"{name}: no answer after {CALL_SECONDS + OVERDUE_SECONDS:.0f} s, its time-out ignored")
+        for failure in failures:
+            if isinstance(failure, KafkaException):
+                raise of_transaction(error_of(failure), name) from failure
+            raise failure
 
     def _produce_when_drained(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None

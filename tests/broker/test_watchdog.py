@@ -57,6 +57,14 @@ OFFSETS_WITHOUT_TIME_OUT: Final = Edit(
 """The client ignores its time-out (librdkafka's issue 5456); the fifth commit waits until the broker is frozen."""
 
 
+WAITED_FOR: Final = Edit(
+    "consumer/kafka/connection.py",
+    "        calling.join(CALL_SECONDS + OVERDUE_SECONDS)\n",
+    "        calling.join(3_600)\n",
+)
+"""The connection waits for what the client does not end."""
+
+
 def never_returns(event: ShopEvent) -> ShopEvent:
     """Return an event that two of the shop's models do not get over."""
     value = msgspec.json.decode(event.value or b"")
@@ -79,9 +87,32 @@ def livez(worker: WorkerProcess) -> str | None:
         return error.read().decode()
 
 
-def test_a_call_that_ignores_its_time_out(new_stage: Callable[..., Stage], broker: Broker, tmp_path: Path) -> None:
-    """The broker freezes in the commit and the call hangs: /livez says so, the worker ends; then byte-identical."""
+def test_a_call_that_ignores_its_time_out_is_given_up(
+    new_stage: Callable[..., Stage], broker: Broker, tmp_path: Path
+) -> None:
+    """The broker freezes in the commit and the call hangs: the clients are built anew, the worker goes on by itself."""
     stage = new_stage(partitions=1, root=edited_copy(tmp_path / "edited", OFFSETS_WITHOUT_TIME_OUT))
+    stage.send(real_transactions(4_000, seed=22))
+    here = tmp_path / "here"
+    settings = {"KAFKA_TRANSACTION_TIMEOUT_MS": "300000", "TRANSACTION_MAX_RECORDS": "300", "HERE": str(here)}
+    with stage.worker("worker-0", **settings) as worker:
+        wait_until(here.exists, 60, "the fifth commit")
+        broker.freeze()
+        try:
+            here.unlink()
+            wait_until(lambda: worker.events("recovering"), IN_TIME, "the call to be given up")
+        finally:
+            broker.thaw()
+        (line, *_) = worker.events("recovering")
+        assert line["reason"] == "send_offsets_to_transaction: no answer after 13 s, its time-out ignored"
+        stage.wait_until_done(60)
+        assert worker.terminate() == ExitCode.OK
+    assert stage.differences(stage.truth(LINEAR)) == []
+
+
+def test_a_call_that_is_waited_for(new_stage: Callable[..., Stage], broker: Broker, tmp_path: Path) -> None:
+    """The broker freezes in the commit and the loop hangs: /livez says so, the worker ends; then byte-identical."""
+    stage = new_stage(partitions=1, root=edited_copy(tmp_path / "edited", OFFSETS_WITHOUT_TIME_OUT, WAITED_FOR))
     stage.send(real_transactions(4_000, seed=21))
     here = tmp_path / "here"
     # On one broker it never outlasts the transaction's time-out, so that is long here; and then a lower limit refused.
