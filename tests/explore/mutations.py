@@ -170,7 +170,8 @@ MUTATIONS: Final = (
             Edit(
                 _WORKER,
                 "        try:\n            self._commit()\n        except SmartInventoryError as error:\n"
-                "            self._pending = error\n        self._assignment.drop(partitions)\n",
+                "            self._pending = error\n"
+                '        self._health.beat("poll")  # which goes on\n        self._assignment.drop(partitions)\n',
                 "        self._assignment.drop(partitions)\n",
             ),
         ),

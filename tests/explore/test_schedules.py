@@ -54,6 +54,18 @@ def test_every_planted_bug_is_found(mutation: Mutation, tmp_path: Path) -> None:
     assert hunt(mutation, tmp_path, schedules=DEEP_SCHEDULES).seed is not None
 
 
+def test_every_planted_bug_can_still_be_planted() -> None:
+    """The hunt is long and seldom made; that the code has moved away from under a bug is seen at once."""
+    texts = {edit.file: (ROOT / edit.file).read_text() for mutation in MUTATIONS for edit in mutation.edits}
+    stale = {
+        mutation.name: edit.old
+        for mutation in MUTATIONS
+        for edit in mutation.edits
+        if texts[edit.file].count(edit.old) != 1
+    }
+    assert stale == {}
+
+
 def test_a_seed_replays_exactly() -> None:
     """The same seed strikes at the same calls and ends after the same turns."""
     for seed in range(5):
