@@ -12,7 +12,7 @@ import msgspec
 from benchmarks.figures import CACHE, Figure, Report
 from benchmarks.load import Feeder
 from benchmarks.shop import FAULT_SHARE, LINEAR
-from benchmarks.soak.checker import Checker
+from benchmarks.soak.checker import Checker, CheckerError
 from benchmarks.soak.lag import LagMeter
 from benchmarks.soak.minutes import Minute, Stretch, Verdict, append, figures
 from benchmarks.usage import Usage, peak, usage
@@ -58,10 +58,10 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
             report.is_claimed = False
             report.counts["interrupted"] = True
             print("  interrupted: what follows is of the minutes so far", flush=True)
-        exit_code, verdict = soak.end()
+        exit_code, total, verdict = soak.end()
     if not soak.minutes:
         raise SystemExit("not one minute was finished: there is nothing to report")
-    for figure in figures(soak.minutes, verdict, planned=minutes, stretch=soak.stretch):
+    for figure in figures(soak.minutes, verdict, planned=minutes, stretch=soak.stretch, total=total):
         report.add(figure)
     report.add(Figure("exit code after SIGTERM", exit_code, "=", 0))
     report.counts.update(_counts(soak.minutes, verdict, soak.stretch))
@@ -130,15 +130,24 @@ class _Soak:
         tens = [peak(samples[start : start + 10]) for start in range(0, len(samples) - 9, 10)]
         self.stretch = Stretch([each.resident_bytes for each in tens], [each.open_files for each in tens])
 
-    def end(self) -> tuple[int, Verdict]:
-        """Close the shop, let the worker come to the input's end, then the comparison; return its exit code as well."""
+    def end(self) -> tuple[int, int, Verdict]:
+        """Close the shop, let the worker come to the input's end, then the comparison.
+
+        Returns the worker's exit code, the records in the input, and what the comparison says; where that does not
+        come to its end, in time or before a signal, what it said last.
+        """
         self._feeder.finish()
+        total = sum(self._meter.ends().values())
         if self._worker is None or self._worker.process.poll() is not None:
             self._worker = self._stage.worker(**SETTINGS)
         with self._worker:
             self._stage.wait_until_done(120)
             code = self._worker.terminate()
-        return code, self._checker.finish(CATCH_UP_SECONDS)
+        try:
+            return code, total, self._checker.finish(CATCH_UP_SECONDS)
+        except (CheckerError, KeyboardInterrupt) as error:
+            print(f"  the comparison has not come to its end: {error!r}", flush=True)
+            return code, total, self._checker.latest
 
     def _live(self, until: float) -> list[Usage]:
         """Let the worker live, and look at it each second."""

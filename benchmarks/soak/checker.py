@@ -33,6 +33,9 @@ class Checker:
     Args:
         stage: whose topics they are.
         learning: the settings that predictions depend on.
+
+    Attributes:
+        latest: what it said last.
     """
 
     def __init__(self, stage: Stage, learning: LearningSettings) -> None:
@@ -41,7 +44,7 @@ class Checker:
         self._process = context.Process(target=_check, args=(other, stage, learning), daemon=True)
         self._process.start()
         other.close()
-        self._latest = Verdict()
+        self.latest = Verdict()
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +69,7 @@ class Checker:
                 self._take(self._pipe.recv())
         except EOFError as error:
             raise CheckerError("the comparison ended by itself") from error
-        return self._latest
+        return self.latest
 
     def finish(self, seconds: float) -> Verdict:
         """Have it read everything up to the topics' present ends, and return what it then says.
@@ -80,13 +83,13 @@ class Checker:
             while self._pipe.poll(max(0.0, deadline - time.monotonic())):
                 self._take(self._pipe.recv())
         except EOFError:
-            return self._latest  # it closes the pipe behind its last word
+            return self.latest  # it closes the pipe behind its last word
         raise CheckerError(f"the comparison did not come to the topics' ends within {seconds:.0f} s")
 
     def _take(self, message: Verdict | str) -> None:
         if isinstance(message, str):
             raise CheckerError(f"the comparison failed: {message}")
-        self._latest = message
+        self.latest = message
 
 
 def _check(pipe: Connection, stage: Stage, learning: LearningSettings) -> None:

@@ -105,7 +105,12 @@ def append(path: Path, minute: Minute) -> None:
 
 
 def figures(
-    minutes: Sequence[Minute], verdict: Verdict, *, planned: int, stretch: Stretch | None = None
+    minutes: Sequence[Minute],
+    verdict: Verdict,
+    *,
+    planned: int,
+    stretch: Stretch | None = None,
+    total: int | None = None,
 ) -> Iterator[Figure]:
     """Yield the figures of these minutes.
 
@@ -114,6 +119,7 @@ def figures(
         verdict: of the comparison at the end.
         planned: how many minutes there were to be.
         stretch: the last life, where there was one.
+        total: how many records the input holds, once no more come.
     """
     yield Figure("minutes, each ended by a kill -9", len(minutes), "=", planned)
     yield Figure("input records", minutes[-1].input_records, ">", 0)
@@ -126,6 +132,8 @@ def figures(
         yield Figure("seconds from the kill to a lag of 0, p99", seconds.p99)
         yield Figure("seconds from the kill to a lag of 0, max", seconds.max)
     yield Figure("records compared with the independent loop, to the byte", verdict.records, ">", 0)
+    if total is not None:
+        yield Figure("records that were not compared", total - verdict.records, "=", 0)
     yield Figure("predictions equal", verdict.predictions, ">", 0)
     yield Figure("dead letters equal", verdict.dead_letters, ">", 0)
     yield Figure("repeats", verdict.repeats, ">", 0)

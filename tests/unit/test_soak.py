@@ -170,6 +170,12 @@ def test_nothing_compared_is_a_bound_missed() -> None:
     assert set(names[1:]) == {"predictions equal", "dead letters equal", "repeats"}
 
 
+def test_what_was_not_compared_is_a_bound_missed() -> None:
+    """A comparison that stopped before the input's end has found no difference in what it has not seen."""
+    assert missed([minute(1)], total=GOOD.records) == []
+    assert missed([minute(1)], total=GOOD.records + 1) == ["records that were not compared"]
+
+
 def test_a_run_that_was_cut_short_reports_its_minutes_and_says_so() -> None:
     """Fifty minutes of sixty have all their figures; only their number misses its bound."""
     assert missed([minute(number) for number in range(1, 51)], planned=60) == ["minutes, each ended by a kill -9"]
