@@ -98,7 +98,7 @@ class KafkaConnection:
 
     def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
         """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
-        self._producer.poll(0)
+        self._serve(0)
         polled: list[Record | Notice] = []
         try:
             first = self._consumer.poll(timeout)
@@ -216,7 +216,11 @@ class KafkaConnection:
                 ),
             )
             return
-        if self._producer.flush(CALL_SECONDS) > 0 or self._undelivered > 0:
+        try:
+            undelivered = self._producer.flush(CALL_SECONDS)
+        except KafkaException as exception:
+            raise of_transaction(error_of(exception), "flush") from exception
+        if undelivered > 0 or self._undelivered > 0:
             raise RebuildError("flush: not every output was delivered")
         self._offsets = offsets
 
@@ -387,12 +391,19 @@ class KafkaConnection:
                 raise of_transaction(error_of(failure), name) from failure
             raise failure
 
+    def _serve(self, seconds: float) -> None:
+        """Serve the producer's callbacks. A producer that failed for good, being fenced, raises here, unasked."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as exception:
+            raise of_transaction(error_of(exception), "serve the producer") from exception
+
     def _produce_when_drained(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
     ) -> None:
         deadline = time.monotonic() + QUEUE_FULL_SECONDS
         while time.monotonic() < deadline:
-            self._producer.poll(0.1)
+            self._serve(0.1)
             try:
                 self._send(topic, value, key, partition, self._on_delivery, headers=headers)  # type: ignore[arg-type]
             except BufferError:

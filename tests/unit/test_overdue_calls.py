@@ -26,6 +26,8 @@ class Producer:
     def __init__(self, act: Callable[[], object]) -> None:
         self.init_transactions = self.commit_transaction = self.abort_transaction = lambda _seconds: act()
         self.send_offsets_to_transaction = lambda _offsets, _group, _seconds: act()
+        self.poll = self.flush = lambda _seconds: act()
+        self.produce = cast("Any", None)
 
 
 @pytest.fixture
@@ -36,12 +38,12 @@ def hanging() -> Iterator[threading.Event]:
     over.set()
 
 
-def connected(act: Callable[[], object]) -> KafkaConnection:
+def connected(act: Callable[[], object], *, is_transactional: bool = True) -> KafkaConnection:
     made = KafkaConnection(
         consumer_config={**NOWHERE, "group.id": "g"},
         producer_config=NOWHERE,
         input_topic="in",
-        is_transactional=True,
+        is_transactional=is_transactional,
         listener=cast("Any", None),
         log=structlog.get_logger(),
     )
@@ -100,3 +102,35 @@ def test_a_mistake_of_ours_is_raised_as_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError):
         connected(fail).commit()
+
+
+FENCED = KafkaError(KafkaError._FENCED, "by a newer instance", True)
+"""As the client raised it out of `poll` under `make chaos`: its error callback does, for every fatal error."""
+
+
+def fenced() -> None:
+    raise KafkaException(FENCED)
+
+
+def test_a_producer_that_was_fenced_between_two_calls() -> None:
+    """It says so where its callbacks are served; that is what any call of it would have said."""
+    with pytest.raises(FencedError, match="newer instance"):
+        connected(fenced).poll(1, 0)
+
+
+def test_a_producer_that_was_fenced_while_its_queue_was_full() -> None:
+    """The wait for the queue serves callbacks, too."""
+
+    def full(*_arguments: object, **_headers: object) -> None:
+        raise BufferError
+
+    made = connected(fenced)
+    made._send = cast("Any", full)
+    with pytest.raises(FencedError, match="newer instance"):
+        made.produce("out", 0, b"k", b"v", None)
+
+
+def test_a_producer_that_failed_for_good_before_the_offsets() -> None:
+    """Under at_least_once the outputs are flushed before the offsets, and the flush serves callbacks."""
+    with pytest.raises(FencedError, match="newer instance"):
+        connected(fenced, is_transactional=False).send_offsets([])
