@@ -9,7 +9,18 @@ from typing import Annotated, Final
 import typer
 
 from consumer import __version__, logs
-from consumer.commands import check_model, checkpoints, config, dead_letters, demo, import_stock, run, simulate, topics
+from consumer.commands import (
+    check_model,
+    checkpoints,
+    config,
+    dead_letters,
+    demo,
+    import_stock,
+    run,
+    simulate,
+    topics,
+    transactions,
+)
 from consumer.commands.layout import Command, Root
 
 _WORK: Final = "At work"
@@ -62,6 +73,7 @@ app.command(
 app.command("run", cls=Command, epilog=run.EXAMPLES, rich_help_panel=_WORK, short_help="The worker.")(run.run)
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters", rich_help_panel=_LOOK)
 app.add_typer(checkpoints.app, name="checkpoints", rich_help_panel=_LOOK)
+app.add_typer(transactions.transactions_app, name="transactions", rich_help_panel=_LOOK)
 
 
 def _print_version(wanted: bool) -> None:

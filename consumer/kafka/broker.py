@@ -241,10 +241,15 @@ class KafkaBroker:
         if self._is_transactional:
             config.setdefault("transaction.timeout.ms", 10_000)
             config["message.timeout.ms"] = config["transaction.timeout.ms"]  # librdkafka wants it no longer than that
-            config["transactional.id"] = f"{self._identity.group}-{self._identity.instance_id}"
+            config["transactional.id"] = transactional_id(self._identity.group, self._identity.instance_id)
         else:
             config.setdefault("message.timeout.ms", 30_000)
         return config
+
+
+def transactional_id(group: str, instance_id: str) -> str:
+    """Return the identity of a worker's transactions: by it, whoever comes next aborts what was left open."""
+    return f"{group}-{instance_id}"
 
 
 def _variable(name: str) -> str:

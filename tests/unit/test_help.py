@@ -110,7 +110,9 @@ def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
     assert done.stderr == "[]\n"
 
 
-@pytest.mark.parametrize("path", [(), ("topics",), ("checkpoints",), ("dead-letters",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [(), ("topics",), ("checkpoints",), ("dead-letters",), ("transactions",)], ids=" ".join
+)
 def test_a_group_alone_shows_its_help(path: tuple[str, ...]) -> None:
     """And ends with the code of a command that is not one."""
     result = CliRunner().invoke(cli.app, list(path))
