@@ -21,7 +21,7 @@ from consumer.metrics import PREFIX
 from consumer.model_choice import model_kind
 from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
-from tests.kafka import create_topics, read_all, unique, wait_until
+from tests.kafka import create_topics, read_all, unique, wait_until, wait_until_stable
 from tests.messages import dead_letter, input_record, prediction
 from tests.oracle import PartitionOracle, Published, differences, reference_pipeline
 
@@ -327,6 +327,8 @@ class Stage:
 
     def published(self, *, seconds: float = 120) -> dict[int, list[Published]]:
         """Read back what a read_committed reader sees, predictions and dead letters merged by source offset."""
+        for topic in (self.output, self.dead_letters):
+            wait_until_stable(self.bootstrap_servers, topic)
         predictions = read_all(self.bootstrap_servers, self.output, deadline_seconds=seconds)
         dead_letters = read_all(self.bootstrap_servers, self.dead_letters, deadline_seconds=seconds)
         return {

@@ -13,7 +13,7 @@ from benchmarks.bench import ROOT
 from benchmarks.bench.roster import Publishes
 from benchmarks.bench.verification import Agreement, check_copies, check_events, check_predictions
 from consumer.simulate.sender import send
-from tests.kafka import read_all
+from tests.kafka import read_all, wait_until_stable
 from tests.stage import Stage
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Arena:
 
     def _values(self, topic: str) -> dict[int, list[bytes | None]]:
         """Read a topic back as a read_committed reader sees it."""
+        wait_until_stable(self._stage.bootstrap_servers, topic)
         read = read_all(self._stage.bootstrap_servers, topic, deadline_seconds=_READ_SECONDS)
         return {partition: [message.value() for message in messages] for partition, messages in read.items()}
 

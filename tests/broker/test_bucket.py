@@ -123,7 +123,8 @@ def test_a_restore_waits_for_the_store(stage: Stage, proxy: FaultProxy, variable
         proxy.mode = Mode.GOOD
         stage.wait_until_done(60)
         assert restored(worker) == ["checkpoint_restored"] * PARTITIONS
-        assert len(worker.events("store_unreachable")) == len(worker.events("store_reachable")) == 1
+        # One of each for every reading that waits; more, where a busy machine is as slow as a busy store.
+        assert 1 <= len(worker.events("store_unreachable")) == len(worker.events("store_reachable"))
         assert worker.metrics()["checkpoint_store_unreachable"] == 0
         assert worker.terminate() == ExitCode.OK
     assert stage.differences(stage.truth(LINEAR)) == []

@@ -66,10 +66,11 @@ def test_shop_and_worker(stack: RunningStack) -> None:
 
             def has_done_enough() -> bool:
                 with suppress(OSError):
-                    return worker.metrics().get("predictions_produced_total", 0) >= 1500
+                    now = worker.metrics()  # the first late event may be long in coming
+                    return now.get("predictions_produced_total", 0) >= 1500 and now.get("late_events_total", 0) > 0
                 return False
 
-            wait_until(has_done_enough, 60, "1,500 predictions")
+            wait_until(has_done_enough, 60, "1,500 predictions, of late events too")
             seen = worker.metrics()
             shop.send_signal(signal.SIGINT)
             said, _ = shop.communicate(timeout=30)

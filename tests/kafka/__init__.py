@@ -8,7 +8,7 @@ from .broker import Broker, BrokerControlError, BrokerError, BrokerUnavailableEr
 from .choice import BrokerChoice, choose_broker, find_broker
 from .deadline import DeadlineExceededError, wait_until
 from .session import session_broker
-from .topics import create_topics, read_all, unique
+from .topics import create_topics, read_all, unique, wait_until_stable
 
 __all__ = [
     "Broker",
@@ -24,4 +24,5 @@ __all__ = [
     "session_broker",
     "unique",
     "wait_until",
+    "wait_until_stable",
 ]

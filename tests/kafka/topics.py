@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic  # Re-exported by `admin`, but not fo
 
 from .deadline import DeadlineExceededError, wait_until
 
-__all__ = ["Isolation", "create_topics", "read_all", "unique", "wait_until"]
+__all__ = ["Isolation", "create_topics", "read_all", "unique", "wait_until", "wait_until_stable"]
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
@@ -91,6 +91,36 @@ def read_all(
         return _drain(consumer, topic, deadline_seconds)
     finally:
         consumer.close()
+
+
+def wait_until_stable(bootstrap_servers: str, topic: str, *, deadline_seconds: float = 30.0) -> bool:
+    """Wait until no transaction is pending in a topic: a commit is confirmed before its markers are in every partition.
+
+    Returns whether that came true in time; where a killed producer left a transaction open, it does not.
+    """
+    committed, appended = (
+        Consumer({"bootstrap.servers": bootstrap_servers, "group.id": unique("stable"), "isolation.level": isolation})
+        for isolation in ("read_committed", "read_uncommitted")
+    )
+    try:
+        partitions = committed.list_topics(topic, timeout=deadline_seconds).topics[topic].partitions
+
+        def is_stable() -> bool:
+            asked = [TopicPartition(topic, partition) for partition in partitions]
+            ends = [
+                [client.get_watermark_offsets(each, timeout=deadline_seconds)[1] for each in asked]
+                for client in (committed, appended)
+            ]
+            return ends[0] == ends[1]
+
+        wait_until(is_stable, deadline_seconds, f"the transactions in {topic} to end")
+    except DeadlineExceededError:
+        return False
+    else:
+        return True
+    finally:
+        committed.close()
+        appended.close()
 
 
 def _drain(consumer: Consumer, topic: str, deadline_seconds: float) -> dict[int, list[Message]]:

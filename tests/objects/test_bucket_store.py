@@ -89,8 +89,10 @@ def test_foreign_objects_stay_out(store: BucketStore) -> None:
     assert [each.name for each in store.kept()] == [NAME]
 
 
-def test_a_list_of_many_pages_is_whole(store: BucketStore) -> None:
+@pytest.mark.usefixtures("proxy")
+def test_a_list_of_many_pages_is_whole(bucket: str) -> None:
     """A bucket lists a thousand at a time: an unread page would hide the newest checkpoints from a restore."""
+    store = BucketStore(Bucket("s3", f"{bucket}/shop/checkpoints"))
     expected = [replace(NAME, offset=offset) for offset in range(1_005)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: store._bucket.put(path_of(name), b""), expected))
