@@ -50,11 +50,15 @@ class CheckpointTopic:
         self._indexes: dict[int, ChunkIndex] = {}
         self._locks: dict[int, threading.Lock] = {}
 
-    def write(self, name: CheckpointName, data: bytes) -> str:
-        """Write the chunks and wait until all in-sync replicas have each of them; return where they lie."""
+    def write(self, name: CheckpointName, data: bytes) -> str | None:
+        """Write the chunks and wait until all in-sync replicas have each of them; return where they lie.
+
+        A broker that has a chunk already, since its first answer was lost, does not say where: the place is None then.
+        """
         chunks = split(name, data)
         offsets = self._send(name.partition, [(key.encode(), chunk) for key, chunk in chunks])
-        return Place(min(offsets), max(offsets) + 1).encode()
+        known = [offset for offset in offsets if offset is not None]
+        return Place(min(known), max(known) + 1).encode() if len(known) == len(offsets) else None
 
     def read(self, name: CheckpointName) -> bytes | None:
         """Return the checkpoint, None where it is absent: read from its place on, or else from the start.
@@ -120,7 +124,7 @@ class CheckpointTopic:
         """Name the topic."""
         return f"topic {self._topic} at {self._config['bootstrap.servers']}"
 
-    def _send(self, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[int]:
+    def _send(self, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[int | None]:
         """Write records; what is known of the partition grows by them, where nobody else wrote between."""
         offsets = self._writer.send(partition, records)
         now_ms = int(time.time() * 1_000)

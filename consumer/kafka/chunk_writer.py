@@ -61,8 +61,10 @@ class ChunkWriter:
         }
         self._seconds = int(self._config["message.timeout.ms"]) / 1_000 + _MARGIN_SECONDS
 
-    def send(self, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[int]:
+    def send(self, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[int | None]:
         """Send records, pairs of key and value, in this order; return their offsets once all are confirmed.
+
+        The offset of a record that had to be sent twice may be None: the broker knows it for a repeat, and not where.
 
         Raises:
             StoreError: one was refused, or not confirmed in time; others may be there.
@@ -145,13 +147,13 @@ class _Deliveries:
     """What became of each record; its callback only takes notes.
 
     Attributes:
-        offsets: by number, -1 until it is confirmed.
+        offsets: by number; None until it is confirmed, and where the broker did not say.
         missing: how many have not been heard of.
         error: the first failure.
     """
 
     def __init__(self, count: int) -> None:
-        self.offsets = [-1] * count
+        self.offsets: list[int | None] = [None] * count
         self.missing = count
         self.error: KafkaError | None = None
 
@@ -161,4 +163,4 @@ class _Deliveries:
         if error is not None:
             self.error = self.error or error
         else:
-            self.offsets[number] = message.offset()  # type: ignore[assignment]  # a confirmed one has it
+            self.offsets[number] = message.offset()

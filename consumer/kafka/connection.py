@@ -209,11 +209,11 @@ class KafkaConnection:
             for position in positions
         ]
         if self._is_transactional:
+            # Asked for here: in a rebalance callback the consumer answers no other thread before the callback is over.
+            group = self._consumer.consumer_group_metadata()
             self._transactional(
                 "send_offsets_to_transaction",
-                lambda: self._producer.send_offsets_to_transaction(
-                    offsets, self._consumer.consumer_group_metadata(), CALL_SECONDS
-                ),
+                lambda: self._producer.send_offsets_to_transaction(offsets, group, CALL_SECONDS),
             )
             return
         try:

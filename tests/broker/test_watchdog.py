@@ -36,12 +36,9 @@ MODELS: Final = str(ROOT / "tests" / "models")
 
 OFFSETS_WITHOUT_TIME_OUT: Final = Edit(
     "consumer/kafka/connection.py",
-    "        if self._is_transactional:\n"
     "            self._transactional(\n"
     '                "send_offsets_to_transaction",\n'
-    "                lambda: self._producer.send_offsets_to_transaction(\n"
-    "                    offsets, self._consumer.consumer_group_metadata(), CALL_SECONDS\n",
-    "        if self._is_transactional:\n"
+    "                lambda: self._producer.send_offsets_to_transaction(offsets, group, CALL_SECONDS),\n",
     "            import os, pathlib\n"
     "            KafkaConnection.calls = getattr(KafkaConnection, 'calls', 0) + 1\n"
     "            if KafkaConnection.calls == 5:\n"
@@ -51,8 +48,7 @@ OFFSETS_WITHOUT_TIME_OUT: Final = Edit(
     "                    time.sleep(0.01)\n"
     "            self._transactional(\n"
     '                "send_offsets_to_transaction",\n'
-    "                lambda: self._producer.send_offsets_to_transaction(\n"
-    "                    offsets, self._consumer.consumer_group_metadata(), 3_600\n",
+    "                lambda: self._producer.send_offsets_to_transaction(offsets, group, 3_600),\n",
 )
 """The client ignores its time-out (librdkafka's issue 5456); the fifth commit waits until the broker is frozen."""
 
@@ -110,6 +106,7 @@ def test_a_call_that_ignores_its_time_out_is_given_up(
     assert stage.differences(stage.truth(LINEAR)) == []
 
 
+@pytest.mark.deep
 def test_a_call_that_is_waited_for(new_stage: Callable[..., Stage], broker: Broker, tmp_path: Path) -> None:
     """The broker freezes in the commit and the loop hangs: /livez says so, the worker ends; then byte-identical."""
     stage = new_stage(partitions=1, root=edited_copy(tmp_path / "edited", OFFSETS_WITHOUT_TIME_OUT, WAITED_FOR))

@@ -150,6 +150,16 @@ def test_what_is_known_of_a_partition_is_not_read_again() -> None:
     assert offsets() == [0, 1]
 
 
+@pytest.mark.parametrize(("offsets", "place"), [([7], "7+1"), ([None], None)])
+def test_a_chunk_that_was_sent_twice_has_no_place(
+    offsets: list[int | None], place: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker recognises the repeat and confirms it without an offset: the name alone must do."""
+    topic = CheckpointTopic({"bootstrap.servers": "127.0.0.1:1"}, "group", "topic", Throttle(10**9))
+    monkeypatch.setattr(topic._writer, "send", lambda _partition, _records: offsets)
+    assert topic.write(NAME, b"content") == place
+
+
 def test_the_scheme_chooses_the_store() -> None:
     """A directory asks for no client's properties; a topic names itself, and no secret."""
 

@@ -111,15 +111,15 @@ def test_retention_overtakes_a_running_worker(shop: Shop, policy: str) -> None:
     connection.before_poll = cut_log
     with capture_logs() as shop.lines:
         if policy == "stop":
-            with pytest.raises(LogGapError, match="needed from offset 70 on, but the log begins at 85"):
+            with pytest.raises(LogGapError, match="needed from offset 80 on, but the log begins at 85"):
                 worker.run(connection)
         else:
             worker.run(connection)
     offsets = [each["source_offset"] for each in shop.predictions()]
-    assert offsets == ([*range(70)] if policy == "stop" else [*range(70), *range(85, 90)])
+    assert offsets == ([*range(80)] if policy == "stop" else [*range(80), *range(85, 90)])
     if policy == "accept":
-        assert shop.predictions()[70]["events_learned"] == 70  # nothing that was in memory is lost
-        assert shop.counted("gap_records") == 15
+        assert shop.predictions()[80]["events_learned"] == 80  # nothing that was in memory is lost
+        assert shop.counted("gap_records") == 5
         after = connection.journal[connection.journal.index("stop") :]
         assert after.index("commit") < after.index("start") < after.index("produce")
 
