@@ -219,7 +219,7 @@ def _unwritable(stage: Stage, directory: Path) -> Iterator[Ending]:
         command = elsewhere.on_read_only(str(where), COMMAND)
         yield ending(use, run(command, stage.environment(**checkpoints)), started)
     (where / "checkpoints").touch()
-    use = Use("unwritable directory: a file", 8, START_SECONDS, names, ("name another directory",))
+    use = Use("unwritable directory: a file", 8, START_SECONDS, names, ("name another place",))
     yield _worker(use, stage, **checkpoints)
 
 
