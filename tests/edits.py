@@ -38,13 +38,10 @@ CRASH_BEFORE_FIFTH_COMMIT = Edit(
 
 OFFSETS_OUTSIDE_THE_TRANSACTION = Edit(
     "consumer/kafka/connection.py",
-    "        if self._is_transactional:\n"
-    "            self._transactional(\n"
-    '                "send_offsets_to_transaction",',
-    "        if self._is_transactional:\n"
+    "            group = self._consumer.consumer_group_metadata()\n",
     "            self._consumer.commit(offsets=offsets, asynchronous=False)\n"
     "            return\n"
-    '            self._transactional(\n                "send_offsets_to_transaction",',
+    "            group = self._consumer.consumer_group_metadata()\n",
 )
 REPLAY_SKIPPED = Edit(
     "consumer/recovery.py",
