@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from consumer.checkpoint.envelope import unseal
 from consumer.checkpoint.reference import decode_reference
-from consumer.checkpoint.store import CheckpointName
 from consumer.learning.state import MODELS
 
 if TYPE_CHECKING:
@@ -47,16 +46,9 @@ def final_states(stage: Stage, store: CheckpointReads) -> dict[int, FinalState]:
     states = {}
     for partition, answer in stage.committed().items():
         reference = decode_reference(answer.metadata)
+        name = reference.checkpoint(stage.group, stage.input, partition)
         content = "none"
-        if reference.checkpoint_offset is not None and reference.checkpoint_digest is not None:
-            name = CheckpointName(
-                stage.group,
-                stage.input,
-                partition,
-                reference.checkpoint_offset,
-                reference.checkpoint_digest,
-                reference.checkpoint_place,
-            )
+        if name is not None:
             data = store.read(name)
             content = "missing" if data is None else content_digest(unseal(data)[1])
         states[partition] = FinalState(

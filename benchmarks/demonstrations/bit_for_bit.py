@@ -16,7 +16,6 @@ from benchmarks.shop import LINEAR, invalid_and_repeated, real_transactions
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import unseal
 from consumer.checkpoint.reference import decode_reference
-from consumer.checkpoint.store import CheckpointName
 from tests.kafka import read_all
 from tests.stage import Stage
 
@@ -153,13 +152,10 @@ def _verified(stage: Stage) -> int:
     verified = 0
     for partition, answer in stage.committed().items():
         reference = decode_reference(answer.metadata)
-        if reference.checkpoint_offset is None or reference.checkpoint_digest is None:
+        name = reference.checkpoint(stage.group, stage.input, partition)
+        if name is None:
             continue
-        data = store.read(
-            CheckpointName(
-                stage.group, stage.input, partition, reference.checkpoint_offset, reference.checkpoint_digest
-            )
-        )
+        data = store.read(name)
         header, _sections = unseal(data or b"")
         verified += header.digest == reference.checkpoint_digest and header.offset == answer.offset
     return verified

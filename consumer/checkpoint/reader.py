@@ -45,16 +45,7 @@ class CheckpointReader:
 
     def referenced(self, partition: int, reference: Reference) -> CheckpointName | None:
         """Return the name of the checkpoint that a reference names; None where it names none."""
-        if reference.checkpoint_offset is None or reference.checkpoint_digest is None:
-            return None
-        return CheckpointName(
-            self._identity.group,
-            self._identity.topic,
-            partition,
-            reference.checkpoint_offset,
-            reference.checkpoint_digest,
-            reference.checkpoint_place,
-        )
+        return reference.checkpoint(self._identity.group, self._identity.topic, partition)
 
     def names(self, partition: int) -> list[CheckpointName]:
         """Return the names of a partition's checkpoints, the highest offset first.

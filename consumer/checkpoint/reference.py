@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from consumer.checkpoint.store import MAX_PLACE_CHARACTERS
+from consumer.checkpoint.store import MAX_PLACE_CHARACTERS, CheckpointName
 
 REFERENCE_FORMAT: Final = 1
 MAX_METADATA_BYTES: Final = 512
@@ -52,6 +52,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     adopted_offset: int | None = msgspec.field(name="a", default=None)
     checkpoint_place: str | None = msgspec.field(name="p", default=None)
     format: int = msgspec.field(name="v", default=REFERENCE_FORMAT)
+
+    def checkpoint(self, group: str, topic: str, partition: int) -> CheckpointName | None:
+        """Return the name of the checkpoint that this names, given whose reference it is; None where it names none."""
+        if self.checkpoint_offset is None or self.checkpoint_digest is None:
+            return None
+        return CheckpointName(
+            group, topic, partition, self.checkpoint_offset, self.checkpoint_digest, self.checkpoint_place
+        )
 
     def encode(self) -> str:
         """Return the metadata: JSON of at most 512 bytes, without NUL."""

@@ -22,8 +22,11 @@ from consumer.kafka.topics import check_checkpoint_topic, partitions_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from confluent_kafka import Message
+
     from consumer.checkpoint.store import CheckpointName
     from consumer.checkpoint.throttle import Throttle
+    from consumer.kafka.chunks import ChunkKey
 
 BEHIND_SECONDS: Final = 15.0
 """How long a broker may lag behind a place that was committed: a leader that was cut off answers with an older end."""
@@ -143,11 +146,9 @@ class CheckpointTopic:
             for start in starts:
                 index, values = ChunkIndex(name.partition, start), dict[int, bytes]()
                 for message in reader.records(name.partition, start, end):
-                    offset, value = message.offset() or 0, message.value()
-                    size = None if value is None else len(value)
-                    chunk = index.note(offset, message.key(), size, message.timestamp()[1])
+                    chunk, value = _noted(index, message), message.value()
                     if chunk is not None and chunk.write.name == name and value is not None:
-                        values[offset] = value
+                        values[message.offset() or 0] = value
                 found = index.whole(name)
                 if found is not None:
                     return b"".join(values[chunk.offset] for chunk in found.chunks), end
@@ -161,9 +162,7 @@ class CheckpointTopic:
             if index is None or index.next > end:  # of a topic created anew, what is known is of another one
                 index = self._indexes[partition] = ChunkIndex(partition, low)
             for message in reader.records(partition, max(low, index.next), end):
-                value = message.value()
-                size = None if value is None else len(value)
-                index.note(message.offset() or 0, message.key(), size, message.timestamp()[1])
+                _noted(index, message)
             index.pass_to(end)
             return index
 
@@ -175,3 +174,10 @@ class CheckpointTopic:
             return list(range(partitions_of(self._config, self._topic)))
         except SmartInventoryError as error:
             raise StoreError(str(error)) from error
+
+
+def _noted(index: ChunkIndex, message: Message) -> ChunkKey | None:
+    """Have an index take in a record that was read; return which chunk it is of, if of any."""
+    value = message.value()
+    size = None if value is None else len(value)
+    return index.note(message.offset() or 0, message.key(), size, message.timestamp()[1])

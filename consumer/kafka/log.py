@@ -11,7 +11,7 @@ from consumer.kafka.errors import error_of, is_refusal, of_call, of_configuratio
 from consumer.kafka.records import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from confluent_kafka import Message
@@ -33,6 +33,35 @@ class Range(NamedTuple):
     high: int
 
 
+def lone_consumer(
+    properties: Mapping[str, Any], group: str, isolation: str, on_error: Callable[[KafkaError], None]
+) -> Consumer:
+    """Return a consumer that joins no group and commits nothing, and hears of each partition's end.
+
+    Args:
+        properties: librdkafka's.
+        group: named to the broker, which wants one: the worker's own, so that no ACL has to be added.
+        isolation: `read_committed` or `read_uncommitted`.
+        on_error: its error callback.
+
+    Raises:
+        SettingsError: the client refuses its configuration.
+    """
+    owned = {
+        "group.id": group,
+        "isolation.level": isolation,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "error_cb": on_error,
+    }
+    try:
+        return Consumer({**properties, **owned})
+    except KafkaException as exception:
+        raise of_configuration(exception) from exception
+
+
 class KafkaLog:
     """Reads partitions one after another; joins no group and commits nothing.
 
@@ -51,18 +80,8 @@ class KafkaLog:
             "fetch.wait.max.ms": 100,
             "fetch.queue.backoff.ms": 20,
             **config,
-            "group.id": group,
-            "isolation.level": isolation,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "error_cb": self._on_error,
         }
-        try:
-            self._consumer = Consumer(properties)
-        except KafkaException as exception:
-            raise of_configuration(exception) from exception
+        self._consumer = lone_consumer(properties, group, isolation, self._on_error)
 
     def __enter__(self) -> Self:
         return self

@@ -11,11 +11,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from consumer.checkpoint.store import StoreError
-from consumer.kafka.errors import error_of, of_checkpoints, of_configuration
-from consumer.kafka.log import Range
+from consumer.kafka.errors import error_of, of_checkpoints
+from consumer.kafka.log import Range, lone_consumer
 from consumer.kafka.reach import Complaints
 
 if TYPE_CHECKING:
@@ -54,18 +54,8 @@ class PartitionReader:
             "queued.max.messages.kbytes": 16_384,
             **config,
             "log_level": 0,  # what matters comes as an error
-            "group.id": group,
-            "isolation.level": "read_uncommitted",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "error_cb": self._complaints,
         }
-        try:
-            self._consumer = Consumer(properties)
-        except KafkaException as exception:
-            raise of_configuration(exception) from exception
+        self._consumer = lone_consumer(properties, group, "read_uncommitted", self._complaints)
 
     def range(self, partition: int) -> Range:
         """Return what the partition holds now: its first offset, and the high watermark.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from consumer.broker import Committed, Tail
 from consumer.errors import AbortError, FencedError, RebuildError, RetryError
 from consumer.testing.consumer import SimulatedConsumer
-from consumer.testing.faults import Crash, Fault
+from consumer.testing.faults import Crash, Fault, begin_step
 from consumer.testing.partition_log import Fate
 from consumer.testing.producer import CALL_SECONDS, SimulatedProducer
 
@@ -203,9 +203,7 @@ class SimulatedConnection:
         if self.is_dead:
             raise AssertionError(f"{step} on clients that were thrown away")
         self._cluster.advance(_ROUND_TRIP_SECONDS)
-        fault = self._cluster.faults.at(step, allowed)
-        if fault is Fault.CRASH_BEFORE:
-            raise Crash(step)
+        fault = begin_step(self._cluster.faults, step, allowed)
         if fault is Fault.FREEZE:
             self._consumer.is_frozen = True
             self._cluster.while_frozen(self)

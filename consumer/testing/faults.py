@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
+from consumer.checkpoint.store import StoreError
+
 
 class Fault(Enum):
     """What becomes of one call."""
@@ -40,6 +42,22 @@ class Faults(Protocol):
             step: the call's name, such as `commit` or `store.rename`.
             allowed: what can befall such a call, NONE apart.
         """
+
+
+def begin_step(faults: Faults, step: str, allowed: frozenset[Fault]) -> Fault:
+    """Ask what becomes of a call, and crash where that is before its effect."""
+    fault = faults.at(step, allowed)
+    if fault is Fault.CRASH_BEFORE:
+        raise Crash(step)
+    return fault
+
+
+def end_step(step: str, fault: Fault, refusal: str) -> None:
+    """Crash after a step's effect, or refuse it in these words."""
+    if fault is Fault.CRASH_AFTER:
+        raise Crash(step)
+    if fault is Fault.REFUSED:
+        raise StoreError(f"{step}: {refusal}")
 
 
 class NoFaults:

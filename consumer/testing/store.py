@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from consumer.checkpoint.store import StoreError
-from consumer.testing.faults import Crash, Fault
+from consumer.testing.faults import Fault, begin_step, end_step
 
 if TYPE_CHECKING:
     from consumer.checkpoint.store import CheckpointName
@@ -98,14 +97,8 @@ class SimulatedStore:
         return "simulated store"
 
     def _step(self, step: str) -> Fault:
-        fault = self._faults.at(step, _STEP)
-        if fault is Fault.CRASH_BEFORE:
-            raise Crash(step)
-        return fault
+        return begin_step(self._faults, step, _STEP)
 
     @staticmethod
     def _fail(step: str, fault: Fault) -> None:
-        if fault is Fault.CRASH_AFTER:
-            raise Crash(step)
-        if fault is Fault.REFUSED:
-            raise StoreError(f"{step}: no space left on the simulated device")
+        end_step(step, fault, "no space left on the simulated device")

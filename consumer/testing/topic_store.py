@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from consumer.checkpoint.store import StoreError
 from consumer.errors import RetryError
-from consumer.testing.faults import Crash, Fault
+from consumer.testing.faults import Crash, Fault, begin_step, end_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,17 +94,11 @@ class SimulatedTopicStore:
         self._fail(step, fault)
 
     def _step(self, step: str, allowed: frozenset[Fault]) -> Fault:
-        fault = self._cluster.faults.at(step, allowed)
-        if fault is Fault.CRASH_BEFORE:
-            raise Crash(step)
-        return fault
+        return begin_step(self._cluster.faults, step, allowed)
 
     @staticmethod
     def _fail(step: str, fault: Fault) -> None:
-        if fault is Fault.CRASH_AFTER:
-            raise Crash(step)
-        if fault is Fault.REFUSED:
-            raise StoreError(f"{step}: no answer from the simulated topic")
+        end_step(step, fault, "no answer from the simulated topic")
 
 
 def _place(name: CheckpointName) -> str:

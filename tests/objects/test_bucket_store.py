@@ -242,17 +242,21 @@ def test_nobody_there(bucket: str, proxy: FaultProxy, monkeypatch: pytest.Monkey
 # Answers that are no checkpoint
 
 
-def test_a_missing_bucket_is_not_a_missing_checkpoint(proxy: FaultProxy) -> None:
-    """The same 404 is answered for both; to take one for the other would rebuild every partition."""
-    del proxy
-    store = BucketStore(Bucket("s3", "no-such-bucket/prefix"))
-    calls: tuple[Callable[[], Any], ...] = (
+def calls_of(store: BucketStore) -> tuple[Callable[[], Any], ...]:
+    """Return what a worker asks of a store."""
+    return (
         lambda: store.read(NAME),
         lambda: names(store),
         lambda: store.write(NAME, DATA),
         lambda: store.check(NAME.group, NAME.topic),
     )
-    for call in calls:
+
+
+def test_a_missing_bucket_is_not_a_missing_checkpoint(proxy: FaultProxy) -> None:
+    """The same 404 is answered for both; to take one for the other would rebuild every partition."""
+    del proxy
+    store = BucketStore(Bucket("s3", "no-such-bucket/prefix"))
+    for call in calls_of(store):
         with pytest.raises(StoreError, match="The specified bucket does not exist") as raised:
             call()
         assert not isinstance(raised.value, UnreachableError | UnreadableError)
@@ -263,13 +267,7 @@ def test_wrong_credentials(bucket: str, proxy: FaultProxy, monkeypatch: pytest.M
     del proxy
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another secret")
     store = BucketStore(Bucket("s3", bucket))
-    calls: tuple[Callable[[], Any], ...] = (
-        lambda: store.read(NAME),
-        lambda: names(store),
-        lambda: store.write(NAME, DATA),
-        lambda: store.check(NAME.group, NAME.topic),
-    )
-    for call in calls:
+    for call in calls_of(store):
         with pytest.raises(StoreError, match="403 Forbidden: SignatureDoesNotMatch") as raised:
             call()
         assert not isinstance(raised.value, UnreachableError | UnreadableError)
