@@ -20,7 +20,10 @@ CACHE = Path(__file__).parents[1] / ".cache"
 """Where the figures of runs go that claim nothing, shorter ones for one."""
 
 _LIBRARIES = ("confluent-kafka", "river", "msgspec", "pydantic")
-_WRITTEN = (":!benchmarks/results", ":!docs/benchmarks.md", ":!docs/images/bench.svg")  # by runs, not what runs
+_WRITTEN = (  # by runs, not what runs
+    ":!benchmarks/results",
+    *(f":!docs/{name}" for name in ("benchmarks.md", "latency.md", "images/bench.svg", "images/latency.svg")),
+)
 
 
 @dataclass(frozen=True, slots=True)

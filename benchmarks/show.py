@@ -29,6 +29,7 @@ DEMONSTRATIONS = {
     "guarded": "The default model where the books are right, short, incomplete and absurd; linear beside it.",
     "wrong-uses": "Ten wrong uses, each really done: ended in time, one sentence that says what to do, no traceback.",
     "throughput": "The worker, exactly once, against a bare River loop in the same run.",
+    "latency": "From an event to its prediction in a read_committed reader, over commit intervals, at two rates.",
 }
 
 

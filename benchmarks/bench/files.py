@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,15 +11,14 @@ from benchmarks.bench import CACHE, ROOT
 from benchmarks.bench.plot import plot
 from benchmarks.bench.table import headline, markdown
 from benchmarks.figures import RESULTS
+from benchmarks.written import WrittenPart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.bench.outcome import Outcome
 
-_BEGIN: Final = "<!-- Written by make bench; edits are lost. -->"
-_END: Final = "<!-- The end of what make bench writes. -->"
-_BLOCK: Final = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
+_PART: Final = WrittenPart("make bench")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def write(outcome: Outcome, *, claimed: Places = CLAIMED, unclaimed: Places = UN
 def block(outcome: Outcome) -> str:
     """Return the documentation's block: plot and table."""
     text = f"Input events per second of each contender, {headline(outcome)}"
-    return f"{_BEGIN}\n![{text}](images/bench.svg)\n\n{markdown(outcome)}\n{_END}"
+    return f"![{text}](images/bench.svg)\n\n{markdown(outcome)}"
 
 
 def with_block(page: str, new: str) -> str:
@@ -73,10 +71,7 @@ def with_block(page: str, new: str) -> str:
     Raises:
         ValueError: it has not exactly one.
     """
-    changed, number = _BLOCK.subn(lambda _match: new, page)
-    if number != 1:
-        raise ValueError(f"expected one block between {_BEGIN!r} and {_END!r}, found {number}")
-    return changed
+    return _PART.put_into(page, new)
 
 
 def _shown(path: Path) -> str:

@@ -1,0 +1,84 @@
+"""From an event to its prediction, as a read_committed reader has it: the curve over commit intervals."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from benchmarks.bench.calibration import calibrate, far_off
+from benchmarks.bench.outcome import LEAST_ROUNDS, not_quiet
+from benchmarks.figures import CACHE, Report, provenance
+from benchmarks.latency.page import write
+from benchmarks.latency.rows import figures, rows
+from benchmarks.latency.setting import SETTINGS
+from benchmarks.latency.turn import PARTITIONS, WARM_UP_SECONDS, take_turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.bench.calibration import Calibration
+    from benchmarks.latency.turn import Turn
+    from tests.kafka import Broker
+
+SEED: Final = 20261127
+ROUNDS: Final = 3
+SECONDS: Final = {1_000: 20.0, 10_000: 15.0}
+"""Measured in each turn, by events a second, after the warm-up."""
+
+
+def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
+    """Give each setting a turn in each round, in an order drawn anew; ROUNDS= and TURN_SECONDS= make it shorter."""
+    rounds = int(os.environ.get("ROUNDS") or ROUNDS)
+    asked = float(os.environ.get("TURN_SECONDS") or 0)
+    rng = random.Random(SEED)
+    turns: list[Turn] = []
+    calibrations = [calibrate()]
+    for number in range(1, rounds + 1):
+        for each, setting in enumerate(rng.sample(SETTINGS, len(SETTINGS)), start=1):
+            place = directory / f"{number}-{each}"
+            place.mkdir()
+            seconds = asked or SECONDS[setting.rate]
+            turn = take_turn(broker.bootstrap_servers, place, setting, seconds=seconds, seed=SEED)
+            print(f"  round {number} of {rounds}, {each} of {len(SETTINGS)}: {_told(turn)}", flush=True)
+            turns.append(turn)
+        calibrations.append(calibrate())
+    found = rows(turns)
+    report.counts.update(
+        partitions=PARTITIONS,
+        warm_up_seconds=WARM_UP_SECONDS,
+        rows=msgspec.to_builtins(found),
+        turns=msgspec.to_builtins(turns),
+        calibrations=msgspec.to_builtins(calibrations),
+    )
+    for figure in figures(turns):
+        report.add(figure)
+    source = provenance(report.started)
+    doubts = _doubts(rounds, calibrations, is_short=bool(asked), is_clean=source["is_clean"])
+    for doubt in doubts:
+        print(f"  not to be claimed: {doubt}", flush=True)
+    report.is_claimed = not doubts
+    write(found, source, aside=CACHE / "latency.svg" if doubts else None)
+
+
+def _doubts(rounds: int, calibrations: list[Calibration], *, is_short: bool, is_clean: bool) -> list[str]:
+    """Return why the figures are not to be claimed; nothing where they are."""
+    doubts = [] if calibrations[0].is_quiet else [not_quiet(calibrations[0])]
+    doubts += [f"round {number + 1} lies far off, see the calibrations" for number in far_off(calibrations)]
+    if rounds < LEAST_ROUNDS:
+        doubts.append(f"{rounds} rounds, expected at least {LEAST_ROUNDS}")
+    if is_short:
+        doubts.append("TURN_SECONDS is set")
+    if not is_clean:
+        doubts.append("what ran is not what the commit holds")
+    return doubts
+
+
+def _told(turn: Turn) -> str:
+    return (
+        f"{turn.setting.rate:,}/s, {turn.setting.label}: p50 {turn.p50:.1f}, p99 {turn.p99:.1f}, "
+        f"p99.9 {turn.p999:.1f}, longest {turn.longest:.1f} ms; sender behind by {turn.behind_p99:.1f} ms at p99; "
+        f"worker {turn.worker_cpu:.2f} cores"
+    )
