@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from consumer.record import Record, RecordBatch
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.record import Record
     from schemas.dead_letter import Headers
 
 
@@ -31,6 +32,10 @@ class EndOfPartition(Notice, frozen=True):
 
 class OutOfRange(Notice, frozen=True):
     """The log does not hold the record that comes next, `offset` says nothing; no more of the partition is fetched."""
+
+
+Polled = Record | RecordBatch | Notice
+"""What a poll returns: each says of which partition it is, and with which offset it begins."""
 
 
 class Tail(NamedTuple):
@@ -97,8 +102,11 @@ class Connection(Protocol):
     def settle(self) -> None:
         """Abort whatever an earlier client of this identity left open; before anything else but joining."""
 
-    def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
-        """Return the next records of the started partitions, in order; wait `timeout` seconds for the first one."""
+    def poll(self, max_records: int, timeout: float) -> list[Polled]:
+        """Return the next records of the started partitions, in order; wait `timeout` seconds for the first one.
+
+        They come one by one, or several of one partition as a batch, whose offsets rise.
+        """
 
     def start(self, partition: int, offset: int) -> None:
         """Fetch an assigned partition from `offset` on."""
@@ -125,6 +133,11 @@ class Connection(Protocol):
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None
     ) -> None:
         """Send one record; waits where the client's queue is full."""
+
+    def produce_many(
+        self, topic: str, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None]
+    ) -> None:
+        """Send records without headers, in their order; likewise."""
 
     def send_offsets(self, positions: Sequence[Position]) -> None:
         """Add offsets to the transaction, under the group's present generation."""

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from consumer.broker import Notice
-    from consumer.record import Record
+    from consumer.broker import Polled
 
 STALE_SECONDS: Final = 60.0
 """How long a loop may give no sign of life before /livez fails, at most: what is in good order takes half of it."""
@@ -67,8 +66,8 @@ class Health:
         self._beat_at = self._seen_at = clock()
         self._phase = "start"
         self._not_ready: str | None = "starting"
-        self.record: Record | Notice | None = None
-        self._seen: Record | Notice | None = None
+        self.record: Polled | None = None
+        self._seen: Polled | None = None
 
     def beat(self, phase: str) -> None:
         """Say that the loop turns, and what it does next."""

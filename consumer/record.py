@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from schemas.dead_letter import Headers
 
 
@@ -28,3 +30,71 @@ class Record(msgspec.Struct, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers | None = None
+
+
+class RecordBatch:
+    """Records of one partition that were fetched together, in their order.
+
+    By columns, because most of them are never needed one by one.
+
+    Args:
+        partition: the input partition.
+        offsets: their offsets there.
+        timestamps_ms: their Kafka timestamps in milliseconds, below 0 for one that has none.
+        keys: their keys.
+        values: their values; None is a tombstone.
+        headers_at: returns the headers of the record at an index; few are ever asked for.
+    """
+
+    __slots__ = ("_headers_at", "keys", "offsets", "partition", "timestamps_ms", "values")
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- its columns, and a record's order
+        self,
+        partition: int,
+        offsets: Sequence[int],
+        timestamps_ms: Sequence[int],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers_at: Callable[[int], Headers | None],
+    ) -> None:
+        self.partition = partition
+        self.offsets = offsets
+        self.timestamps_ms = timestamps_ms
+        self.keys = keys
+        self.values = values
+        self._headers_at = headers_at
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def offset(self) -> int:
+        """The first record's."""
+        return self.offsets[0]
+
+    def record(self, index: int) -> Record:
+        """Return one of them."""
+        return Record(
+            self.partition,
+            self.offsets[index],
+            self.timestamps_ms[index],
+            self.keys[index],
+            self.values[index],
+            self._headers_at(index),
+        )
+
+    def records(self) -> Iterable[Record]:
+        """Return each of them."""
+        return map(self.record, range(len(self)))
+
+
+def batch_of(records: Sequence[Record]) -> RecordBatch:
+    """Return records of one partition, at least one, as a batch."""
+    return RecordBatch(
+        records[0].partition,
+        [record.offset for record in records],
+        [record.timestamp_ms for record in records],
+        [record.key for record in records],
+        [record.value for record in records],
+        lambda index: records[index].headers,
+    )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from consumer.broker import Connection, Position
+    from consumer.learning.batch import Published
     from consumer.learning.task import Output
 
 
@@ -75,6 +76,16 @@ class Transaction:
             return
         topic = self._output_topic if output.outcome is Outcome.PREDICTION else self._dead_letter_topic
         self._connection.produce(topic, partition, output.key, output.value, output.headers)
+
+    def add_batch(self, partition: int, records: int, published: Published) -> None:
+        """Cover more records of an input partition, and send what they published."""
+        if self._began_at is None:
+            self._begin()
+        self._records += records
+        if published.values:
+            self._connection.produce_many(self._output_topic, partition, published.keys, published.values)
+        for letter in published.letters:
+            self._connection.produce(self._dead_letter_topic, partition, letter.key, letter.value, letter.headers)
 
     def commit(self, positions: Sequence[Position]) -> None:
         """Commit the outputs and the positions in one.

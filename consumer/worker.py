@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from consumer.assigned import Phase
@@ -33,6 +34,7 @@ from consumer.errors import (
 )
 from consumer.learning.task import Outcome, PartitionTask, Tally
 from consumer.permissions import NONE_GIVEN, Permissions
+from consumer.record import RecordBatch
 from consumer.recovery import Recovery
 from consumer.replay_progress import ReplayProgress
 from consumer.settings import GapPolicy
@@ -40,12 +42,12 @@ from consumer.surroundings import REAL, Surroundings
 from consumer.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from consumer.assigned import Assigned
-    from consumer.broker import Broker, Connection
+    from consumer.broker import Broker, Connection, Polled
     from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.store import CheckpointStore
     from consumer.checkpoint.unpickling import Admitted
@@ -256,7 +258,7 @@ class Worker:
         if polled:
             self._health.beat("process")
             self._process(polled)
-            self._metrics.observe("batch_records", len(polled))
+            self._metrics.observe("batch_records", sum(map(_size_of, polled)))
             self._metrics.count("phase_seconds", self._clock() - processing, "process")
         if not self._assignment.is_settled:
             self._restore()
@@ -279,38 +281,65 @@ class Worker:
             return _POLL_SECONDS
         return max(0.0, min(_POLL_SECONDS, self._settings.commit_interval_ms / 1000 - self._transaction.age))
 
-    def _process(self, polled: Sequence[Record | Notice]) -> None:
+    def _process(self, polled: Sequence[Polled]) -> None:
         running = self._assignment.running()
-        transaction, health = self._transaction, self._health
+        at = polled[0]
         try:
             for item in polled:
-                health.record = item
-                assigned = running.get(item.partition)
-                if assigned is None:
-                    continue  # fetched before its partition was dropped
-                task = assigned.task
-                if task is None or item.offset < task.next_offset:
-                    continue  # fetched before its partition was restored
-                if assigned.phase is _REPLAYING and not self._replay(assigned, item, running):
-                    continue
-                if isinstance(item, Notice):
-                    self._heed(assigned, item, running)
-                    continue
-                output = self._apply(task, item) if self._skips else task.process(item)
-                if output is not None and output.outcome is _DEAD_LETTER:
-                    self._judge(task, item)
-                transaction.add(item.partition, output)
-                assigned.last_timestamp_ms = item.timestamp_ms
+                self._health.record = at = item
+                if not isinstance(item, RecordBatch):
+                    self._process_one(item, running)
+                elif not self._process_batch(item, running):
+                    for record in item.records():
+                        self._health.record = at = record
+                        self._process_one(record, running)
         except SmartInventoryError:
             raise
         except Exception as error:
             raise ModelError(
-                f"the model raised {type(error).__name__} at partition {item.partition}, offset {item.offset}: "
+                f"the model raised {type(error).__name__} at partition {at.partition}, offset {at.offset}: "
                 f"{error}; the record is not committed. Mend the model or choose another"
             ) from error
         for assigned in running.values():
             self._publish_tally(assigned)
         self._metrics.gauge("last_processed_timestamp_seconds", time.time())
+
+    def _process_batch(self, batch: RecordBatch, running: Mapping[int, Assigned]) -> bool:
+        """Process many records at once where nothing asks for each alone; tell whether that was so."""
+        assigned = running.get(batch.partition)
+        if assigned is None:
+            return True  # fetched before its partition was dropped
+        task = assigned.task
+        if (
+            task is None
+            or assigned.phase is _REPLAYING
+            or batch.offset < task.next_offset
+            or not task.takes_batches
+            or self._skips
+        ):
+            return False
+        published = task.process_batch(batch, partial(self._judge, task))
+        self._transaction.add_batch(batch.partition, len(batch), published)
+        assigned.last_timestamp_ms = batch.timestamps_ms[-1]
+        return True
+
+    def _process_one(self, item: Record | Notice, running: dict[int, Assigned]) -> None:
+        assigned = running.get(item.partition)
+        if assigned is None:
+            return  # fetched before its partition was dropped
+        task = assigned.task
+        if task is None or item.offset < task.next_offset:
+            return  # fetched before its partition was restored
+        if assigned.phase is _REPLAYING and not self._replay(assigned, item, running):
+            return
+        if isinstance(item, Notice):
+            self._heed(assigned, item, running)
+            return
+        output = self._apply(task, item)
+        if output is not None and output.outcome is _DEAD_LETTER:
+            self._judge(task, item)
+        self._transaction.add(item.partition, output)
+        assigned.last_timestamp_ms = item.timestamp_ms
 
     def _apply(self, task: PartitionTask, record: Record) -> Output | None:
         """Let the task process a record, unless the operator said to pass over it."""
@@ -551,3 +580,7 @@ class Worker:
             model_kind=self._model_kind,
             partitions=self._partitions,
         )
+
+
+def _size_of(item: Polled) -> int:
+    return len(item) if isinstance(item, RecordBatch) else 1

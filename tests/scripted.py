@@ -22,12 +22,13 @@ from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
 from consumer.learning.state import MODELS
 from consumer.record import Record
+from consumer.testing.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from consumer.broker import Notice, Position, RebalanceListener
+    from consumer.broker import Notice, Polled, Position, RebalanceListener
     from consumer.errors import SmartInventoryError
     from consumer.worker import Worker
 
@@ -104,7 +105,7 @@ class ScriptedConnection:
         self._step("settle")
         self.pending = []
 
-    def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
+    def poll(self, max_records: int, timeout: float) -> list[Polled]:
         del max_records, timeout
         self._step("poll")
         if not self.has_gained:
@@ -123,7 +124,7 @@ class ScriptedConnection:
         self.position += len(polled)
         if self.position == len(self.log.records):
             polled.append(EndOfPartition(0, self.position))
-        return polled
+        return grouped(polled)
 
     def start(self, partition: int, offset: int) -> None:
         self._step("start")
@@ -155,6 +156,12 @@ class ScriptedConnection:
 
     def begin(self) -> None:
         self._step("begin")
+
+    def produce_many(
+        self, topic: str, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None]
+    ) -> None:
+        for key, value in zip(keys, values, strict=True):
+            self.produce(topic, partition, key, value, None)
 
     def produce(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any) -> None:
         self._step("produce")

@@ -109,12 +109,16 @@ class Slot:
         spawn: starts a worker from (name, log).
         directory: where the logs go.
         record: the crew's books.
+
+    Attributes:
+        is_given_up: nobody starts a worker here any more.
     """
 
     def __init__(self, name: str, spawn: Callable[[str, Path], WorkerProcess], directory: Path, record: Record) -> None:
         self.name = name
         self.lock = threading.RLock()
         self.held: set[int] = set()
+        self.is_given_up = False
         self._spawn = spawn
         self._directory = directory
         self._record = record
@@ -139,6 +143,8 @@ class Slot:
 
     def tend(self) -> None:
         """Start the worker anew if it has ended by itself."""
+        if self.is_given_up:
+            return  # while the supervisor was on its way to it
         self.look()
         if not self.life.is_running:
             self.bury(self.life)
@@ -238,6 +244,8 @@ class Crew:
 
     def remove(self, slot: Slot) -> None:
         """Supervise a slot no longer."""
+        with slot.lock:
+            slot.is_given_up = True
         self._extra.remove(slot)
 
     def live(self) -> set[int]:

@@ -18,7 +18,7 @@ from consumer.broker import Committed, EndOfPartition, OutOfRange, Tail
 from consumer.errors import FencedError, RebuildError, RetryError
 from consumer.kafka.errors import error_of, is_fenced, is_passing, is_refusal, of_call, of_commit, of_transaction
 from consumer.kafka.pending_offsets import PendingOffsets
-from consumer.kafka.records import record_of
+from consumer.kafka.records import batch_of_messages, record_of, runs_of
 from consumer.kafka.repetitions import Repetitions
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from consumer.broker import Notice, Position, RebalanceListener
+    from consumer.broker import Polled, Position, RebalanceListener
     from consumer.errors import SmartInventoryError
     from consumer.record import Record
     from schemas.dead_letter import Headers
@@ -96,21 +96,25 @@ class KafkaConnection:
         if self._is_transactional:
             self._transactional("init_transactions", lambda: self._producer.init_transactions(CALL_SECONDS))
 
-    def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
-        """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records."""
+    def poll(self, max_records: int, timeout: float) -> list[Polled]:
+        """Wait for the first record, then take what is queued: `consume(n, t)` would wait all of t for n records.
+
+        A batch's offsets rise, because nothing is assigned or unassigned and assigned again between the two calls.
+        """
         self._serve(0)
-        polled: list[Record | Notice] = []
+        polled: list[Polled] = []
         try:
             first = self._consumer.poll(timeout)
             rest = [] if first is None else self._consumer.consume(max_records - 1, 0)
         except KafkaException as exception:  # whatever was fetched is lost, and its offsets will not come again
             raise RebuildError(f"poll: {error_of(exception).str()}") from exception
         if first is not None:  # a message with an empty value is falsy
-            for message in (first, *rest):
-                error = message.error()
+            for run, error in runs_of([first, *rest]):
                 if error is None:
-                    polled.append(record_of(message))
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    polled.append(batch_of_messages(run))
+                    continue
+                (message,) = run
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                     polled.append(EndOfPartition(message.partition(), message.offset()))  # type: ignore[arg-type]
                 elif error.code() in _GAP_ERRORS:
                     self._log.warning("offset_out_of_range", partition=message.partition(), reason=error.str())
@@ -199,6 +203,20 @@ class KafkaConnection:
             self._send(topic, value, key, partition, self._on_delivery, headers=headers)  # type: ignore[arg-type]  # pairs
         except BufferError:
             self._produce_when_drained(topic, partition, key, value, headers)
+        except KafkaException as exception:
+            raise of_transaction(error_of(exception), f"produce to {topic}") from exception
+
+    def produce_many(
+        self, topic: str, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None]
+    ) -> None:
+        """Queue many records; where the queue is full, serve the client until it drains."""
+        send, on_delivery = self._send, self._on_delivery
+        try:
+            for key, value in zip(keys, values, strict=True):
+                try:
+                    send(topic, value, key, partition, on_delivery)
+                except BufferError:
+                    self._produce_when_drained(topic, partition, key, value, None)
         except KafkaException as exception:
             raise of_transaction(error_of(exception), f"produce to {topic}") from exception
 

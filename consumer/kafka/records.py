@@ -1,16 +1,22 @@
-"""A fetched message of the client as a record of ours."""
+"""Fetched messages of the client as records of ours."""
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import methodcaller
 from typing import TYPE_CHECKING, Final
 
 from consumer.kafka.headers import headers_of
-from consumer.record import Record
+from consumer.record import Record, RecordBatch
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from collections.abc import Iterator, Sequence
+
+    from confluent_kafka import KafkaError, Message
 
 _NO_TIMESTAMP: Final = -1
+
+_partition_of: Final = methodcaller("partition")
 
 
 def record_of(message: Message) -> Record:
@@ -23,4 +29,33 @@ def record_of(message: Message) -> Record:
         message.key(),
         message.value(),
         headers_of(message),
+    )
+
+
+def runs_of(messages: Sequence[Message]) -> Iterator[tuple[list[Message], KafkaError | None]]:
+    """Return the messages in their order: runs of one partition's, and each that is an error alone, with its error."""
+    errors = [message.error() for message in messages]
+    start = 0
+    for at, error in enumerate(errors):
+        if error is not None:
+            yield from _by_partition(messages[start:at])
+            yield [messages[at]], error
+            start = at + 1
+    yield from _by_partition(messages[start:])
+
+
+def _by_partition(messages: Sequence[Message]) -> Iterator[tuple[list[Message], None]]:
+    for _, run in groupby(messages, _partition_of):
+        yield list(run), None
+
+
+def batch_of_messages(messages: Sequence[Message]) -> RecordBatch:
+    """Return fetched messages of one partition, none of them an error, as a batch."""
+    return RecordBatch(
+        messages[0].partition(),  # type: ignore[arg-type]  # a fetched message has one
+        [message.offset() for message in messages],  # type: ignore[misc]
+        [timestamp if kind else _NO_TIMESTAMP for kind, timestamp in [message.timestamp() for message in messages]],
+        [message.key() for message in messages],
+        [message.value() for message in messages],
+        lambda index: headers_of(messages[index]),
     )

@@ -35,6 +35,19 @@ class OutcomeChain:
             self._pending = bytearray()
             self._links = 0
 
+    def extend(self, links: bytes, size: int) -> None:
+        """Append the links of many records, each of `size` bytes."""
+        start, end = 0, len(links)
+        while start < end:
+            stop = min(end, start + (_BLOCK_LINKS - self._links) * size)
+            self._pending += links[start:stop]
+            self._links += (stop - start) // size
+            if self._links == _BLOCK_LINKS:
+                self._base = self.digest()
+                self._pending = bytearray()
+                self._links = 0
+            start = stop
+
     def digest(self) -> bytes:
         """Return the digest over all links so far."""
         return blake2b(self._base + self._pending, digest_size=8).digest() if self._links else self._base

@@ -192,7 +192,7 @@ class _Trial:
         )
 
     def bears_extremes(self) -> _Result:
-        run, _ = prequential_step(_unpickled(self._trained), self._infinite_on_purpose)
+        run, _, _ = prequential_step(_unpickled(self._trained), self._infinite_on_purpose)
         broken = 0
         for sample in EXTREMES:
             try:

@@ -28,7 +28,10 @@ def get_features(transaction: StockTransaction) -> Features:
 
 
 def features_at(transaction: StockTransaction, moment: Moment) -> Features:
-    """Return the base features of a transaction whose moment has been read already."""
+    """Return the base features of a transaction whose moment has been read already.
+
+    The straight-line step for batches has these expressions once more (`consumer.learning.step`).
+    """
     quantity = transaction.quantity or 0.0
     return {
         "quantity": abs(quantity),

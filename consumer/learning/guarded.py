@@ -10,6 +10,8 @@ from consumer.learning.share import Share, bounded
 from schemas.transaction import KNOWN_TYPES, MILLION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
 
@@ -58,16 +60,36 @@ class GuardedModel:
         """The River pipeline that estimates the share, up to date."""
         return self._share.snapshot()[0]
 
+    takes_batches = True
+
+    def steps(
+        self,
+        events: Sequence[Event],
+        befores: Sequence[int | None],
+        afters: Sequence[int | None],
+        lates: Sequence[bool],
+    ) -> tuple[Sequence[float | None], Sequence[int]]:
+        """Step through many events; the observed level is in the event itself."""
+        del afters
+        predictions, counts = [], []
+        step = self._step
+        for event, before, is_late in zip(events, befores, lates, strict=True):
+            counts.append(self.events_learned)
+            predictions.append(step(event, before, is_late))
+        return predictions, counts
+
     def step(self, event: Event, posting: Posting) -> float | None:
         """Return the level in units to be expected right after `event`, then learn from it.
 
         None where the level before is unknown. A late event changes nothing on the shelf (the later observation
         contains it already), so the ledger's present level is what is expected after it, too.
         """
-        before = posting.before
+        return self._step(event, posting.before, posting.is_late)
+
+    def _step(self, event: Event, before: int | None, is_late: bool) -> float | None:
         if before is None:
             return None
-        if posting.is_late:
+        if is_late:
             return before / MILLION
         quantity = event.quantity_millionths
         expected = before + quantity

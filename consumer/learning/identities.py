@@ -22,18 +22,22 @@ _NO_NUMBER: Final = -(2**63)
 _pack_numbers: Final = Struct("<qqqq").pack
 
 
-def digests(event: Event) -> tuple[bytes, bytes]:
+def digests(event: Event, item: str | None = None) -> tuple[bytes, bytes]:
     """Return the digests of an event's identity (16 bytes) and of its content (8 bytes).
 
     The contract's table begins with the four identity fields, so one BLAKE2b run serves both: its state after them is
     the identity, after all fields the content. Ids hold no control characters, which makes U+001F a safe separator
     and U+001E a safe mark for null; the type may hold anything and comes last.
+
+    Args:
+        event: the event.
+        item: the ledger's key of its item, where it is at hand.
     """
     line_id, unit_cost, level, corrects = event.line_id, event.unit_cost, event.level_millionths, event.corrects
+    if item is None:
+        item = f"{event.store_id}\x1f{event.sku}"
     running = blake2b(
-        (
-            f"{event.transaction_id}\x1f{event.store_id}\x1f{event.sku}\x1f{_NULL if line_id is None else line_id}"
-        ).encode(),
+        f"{event.transaction_id}\x1f{item}\x1f{_NULL if line_id is None else line_id}".encode(),
         digest_size=_IDENTITY_BYTES,
     )
     identity = running.digest()
@@ -56,14 +60,18 @@ class Identities:
     """Identities of the last valid events in log order, bounded by count.
 
     A repeat does not refresh its entry and an invalid event never enters: both keep the window a function of the log.
+
+    Attributes:
+        limit: how many.
+        contents: of each identity that is remembered, oldest first, the digest of the content.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._contents: OrderedDict[bytes, bytes] = OrderedDict()
+        self.limit = limit
+        self.contents: OrderedDict[bytes, bytes] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._contents)
+        return len(self.contents)
 
     def look(self, event: Event) -> tuple[bytes, bytes] | None:
         """Return the digests of an event that is new, for `remember`; None of one that came before.
@@ -72,7 +80,7 @@ class Identities:
             InvalidEvent: an event of the same identity came before with other content.
         """
         entry = digests(event)
-        known = self._contents.get(entry[0])
+        known = self.contents.get(entry[0])
         if known is None:
             return entry
         if known == entry[1]:
@@ -81,14 +89,14 @@ class Identities:
 
     def remember(self, entry: tuple[bytes, bytes]) -> None:
         """Let a new event enter the window; once it is full, the oldest leaves."""
-        contents = self._contents
-        if len(contents) >= self._limit:
+        contents = self.contents
+        if len(contents) >= self.limit:
             contents.popitem(last=False)
         contents[entry[0]] = entry[1]
 
     def snapshot(self) -> bytes:
         """Return the window as one run of 24-byte entries, oldest first."""
-        return b"".join(chain.from_iterable(self._contents.items()))
+        return b"".join(chain.from_iterable(self.contents.items()))
 
     def restore(self, state: bytes) -> None:
         """Take over a state that `snapshot` returned; of a larger window, the newest entries.
@@ -98,8 +106,8 @@ class Identities:
         """
         if len(state) % _ENTRY_BYTES:
             raise ValueError(f"expected identities of {_ENTRY_BYTES} bytes each; found {len(state)} bytes")
-        state = state[-self._limit * _ENTRY_BYTES :]
-        self._contents = OrderedDict(
+        state = state[-self.limit * _ENTRY_BYTES :]
+        self.contents = OrderedDict(
             (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + _ENTRY_BYTES])
             for start in range(0, len(state), _ENTRY_BYTES)
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from schemas.dead_letter import InvalidEvent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
@@ -30,6 +30,10 @@ class StockModel(Protocol):
 
     events_learned: int
 
+    @property
+    def takes_batches(self) -> bool:
+        """Tell whether it has `steps`, and no event ever breaks it."""
+
     def step(self, event: Event, posting: Posting) -> float | None:
         """Return the level in units expected right after `event`, then learn from it where the model's rule allows.
 
@@ -42,6 +46,25 @@ class StockModel(Protocol):
 
         Raises:
             BrokenModelError: the event would break the model, which is then exactly as before it.
+        """
+
+    def steps(
+        self,
+        events: Sequence[Event],
+        befores: Sequence[int | None],
+        afters: Sequence[int | None],
+        lates: Sequence[bool],
+    ) -> tuple[Sequence[float | None], Sequence[int]]:
+        """Step through many events, each as `step` would.
+
+        Args:
+            events: valid stock transactions, in their order.
+            befores: of each, the level that the ledger holds before it, in millionths of a unit; None where unknown.
+            afters: the observed or standing-in level after it, likewise.
+            lates: whether it is older than the item's last observed level.
+
+        Returns:
+            Of each event, the prediction, and how many events the model had learned from before it.
         """
 
     def state(self) -> Any:  # noqa: ANN401 -- a model's own; plain types and River objects
@@ -92,6 +115,10 @@ class Models:
 
     def __len__(self) -> int:
         return len(self._by_scope)
+
+    def only(self) -> StockModel | None:
+        """Return the one model of the whole partition; None where there is none yet, or one for each store or item."""
+        return self._by_scope.get("") if self._is_one else None
 
     def of(self, store_id: str, item: str) -> StockModel | None:
         """Return the model in charge of an item, None where there is none yet; `item` is the ledger's key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumer.learning.features import features_at, get_features
@@ -9,7 +10,7 @@ from consumer.learning.step import prequential_step
 from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from consumer.learning.features import Features
     from consumer.learning.health import Place
@@ -46,13 +47,18 @@ class RegressorModel:
         events_learned: how many events it has learned from.
     """
 
-    __slots__ = ("_flush", "_run", "events_learned")
+    __slots__ = ("_flush", "_run", "_run_many", "events_learned")
 
     def __init__(
         self, regressor: Regressor, events_learned: int = 0, infinite_on_purpose: frozenset[Place] = frozenset()
     ) -> None:
         self.events_learned = events_learned
-        self._run, self._flush = prequential_step(regressor, infinite_on_purpose)
+        self._run, self._flush, self._run_many = prequential_step(regressor, infinite_on_purpose)
+
+    @property
+    def takes_batches(self) -> bool:
+        """Tell whether there is a faster way for many events."""
+        return self._run_many is not None
 
     def step(self, event: Event, posting: Posting) -> float:
         """Predict the level from the base features, then learn it where it is known."""
@@ -63,6 +69,29 @@ class RegressorModel:
         predicted = self._run(features, level / MILLION)
         self.events_learned += 1
         return predicted
+
+    def steps(
+        self,
+        events: Sequence[Event],
+        befores: Sequence[int | None],
+        afters: Sequence[int | None],
+        lates: Sequence[bool],
+    ) -> tuple[Sequence[float], Sequence[int]]:
+        """Step through many events; the levels before them mean nothing to a regressor."""
+        del befores
+        if self._run_many is None:
+            raise AssertionError("this regressor steps event by event")
+        levels = [
+            None if after is None or is_late else after / MILLION for after, is_late in zip(afters, lates, strict=True)
+        ]
+        predictions = self._run_many(events, levels)
+        learned = self.events_learned
+        if None not in levels:
+            self.events_learned += len(levels)
+            return predictions, range(learned, self.events_learned)
+        counts = list(accumulate((level is not None for level in levels), initial=learned))
+        self.events_learned = counts.pop()
+        return predictions, counts
 
     def state(self) -> tuple[Regressor, int]:
         """Return (regressor, events learned)."""

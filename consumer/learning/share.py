@@ -118,10 +118,10 @@ class Share:
         self._spreads: dict[str, float]
         if state is not None:
             self.pipeline, self._lows, self._highs, self._until_refresh, self._spreads = state
-            self._run, self._flush = prequential_step(self.pipeline)
+            self._run, self._flush, _ = prequential_step(self.pipeline)
             return
         self.pipeline = get_share_pipeline() if pipeline is None else copy_of(pipeline)
-        self._run, self._flush = prequential_step(self.pipeline)
+        self._run, self._flush, _ = prequential_step(self.pipeline)
         self._spreads = {}
         self._refresh()
 

@@ -17,11 +17,12 @@ from consumer.learning.health import examine
 from consumer.learning.model import BrokenModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from consumer.learning.features import Features
     from consumer.learning.health import Place
     from consumer.learning.regressor import Regressor
+    from schemas.transaction import Event
 
 
 _MODERATE: Final = 1e100
@@ -34,12 +35,15 @@ class Step(NamedTuple):
     Attributes:
         run: of (features, level): predict, and where `level` is not None, learn it; return the prediction. Raises
             BrokenModelError where that would leave a number that is not finite; the model is then as before.
+        run_many: the same for many events and their levels, None where there is no faster way than one by one. Nothing
+            can break the model then.
         flush: return the model, brought up to date, before it is read or pickled. It may be another object than the one
             that the step was made for.
     """
 
     run: Callable[[Features, float | None], float]
     flush: Callable[[], Regressor]
+    run_many: Callable[[Iterable[Event], Iterable[float | None]], list[float]] | None = None
 
 
 def prequential_step(model: Regressor, infinite_on_purpose: frozenset[Place] = frozenset()) -> Step:
@@ -164,10 +168,50 @@ def build(state, rate, intercept_rate, clip):
         iterations += 1
         return predicted
 
+    def run_many(events, levels):
+        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, s{i}, w{i}")}
+        N, I, C = n, iterations, intercept
+        {_list("M{i}, V{i}, S{i}, W{i}")} = {_list("m{i}, v{i}, s{i}, w{i}")}
+        predictions = []
+        append = predictions.append
+        for event, level in zip(events, levels):
+            quantity, moment, x5 = event.quantity or 0.0, event.moment, event.unit_cost or 0.0
+            if quantity < 0:
+                x0, x4 = -quantity, 1
+            else:
+                x0, x4 = quantity, 0
+            x1, x2, x3 = moment.day_of_week, moment.month, moment.year
+{_lines("            d{i} = x{i} - M{i}")}
+            predicted = (0.0
+{_lines("                + W{i} * (d{i} / S{i} if S{i} else 0.0)")}
+                + C)
+            append(predicted)
+            if level is None:
+                continue
+            N += 1
+{
+    _lines('''            M{i} += d{i} / N
+            e{i} = x{i} - M{i}
+            V{i} += (d{i} * e{i} - V{i}) / N
+            S{i} = V{i} ** 0.5
+            z{i} = e{i} / S{i} if S{i} else 0.0''')
+}
+            gradient = 2 * ((0.0{"".join(f" + W{i} * z{i}" for i in range(len(FEATURE_NAMES)))} + C) - level)
+            if gradient > clip:
+                gradient = clip
+            elif gradient < -clip:
+                gradient = -clip
+            C -= intercept_rate * gradient
+{_lines("            W{i} -= rate * (z{i} * gradient)")}
+            I += 1
+        n, iterations, intercept = N, I, C
+        {_list("m{i}, v{i}, s{i}, w{i}")} = {_list("M{i}, V{i}, S{i}, W{i}")}
+        return predictions
+
     def state():
         return n, iterations, intercept, ({_list("m{i}")}), ({_list("v{i}")}), ({_list("w{i}")})
 
-    return run, state
+    return run, run_many, state
 """
 _namespace: Final[dict[str, Any]] = {}
 exec(compile(_SOURCE, "<straight-line step>", "exec"), _namespace)  # noqa: S102 -- our own text, nothing of it from outside
@@ -185,7 +229,7 @@ def _straight_line_step(model: Any) -> Step:  # noqa: ANN401 -- a River pipeline
         [scaler.vars.get(name, 0.0) for name in FEATURE_NAMES],
         [known.get(name, 0.0) for name in FEATURE_NAMES],
     )
-    run, read = _namespace["build"](
+    run, run_many, read = _namespace["build"](
         state, optimizer.lr.learning_rate, regression.intercept_lr.learning_rate, regression.clip_gradient
     )
 
@@ -199,4 +243,4 @@ def _straight_line_step(model: Any) -> Step:  # noqa: ANN401 -- a River pipeline
         optimizer.n_iterations, regression.intercept = iterations, intercept
         return model
 
-    return Step(run, flush)
+    return Step(run, flush, run_many)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import IntEnum
-from math import isfinite, nan
+from math import nan
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from consumer.learning.batch import Published, encode_run, prediction_of, take_run
 from consumer.learning.chain import OutcomeChain
 from consumer.learning.identities import Identities
 from consumer.learning.invalid_window import InvalidWindow
@@ -21,21 +22,23 @@ from consumer.learning.model import Models
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
 from consumer.learning.state import SECTIONS, encode_state
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
-from schemas.prediction import Prediction, encode_prediction
+from schemas.prediction import encode_prediction
 from schemas.routing import misrouting
-from schemas.transaction import KNOWN_TYPES, MILLION, decode
+from schemas.transaction import KNOWN_TYPES, PLAIN_BYTES, decode, decode_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from consumer.learning.batch import Run
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import ModelKind
-    from consumer.record import Record
+    from consumer.record import Record, RecordBatch
     from schemas.dead_letter import Headers
     from schemas.transaction import Event
 
-_DISCREPANCY_FLOOR: Final = 500  # millionths: smaller ones are published as 0
+_USUAL_TYPES: Final = KNOWN_TYPES | {None}
 
+_LINK_BYTES: Final = Struct("<qBd").size
 _link_prediction: Final = Struct("<qBd").pack
 _link_other: Final = Struct("<qB").pack
 
@@ -86,6 +89,16 @@ class Tally:
         self.unknown_types = 0
         self.misrouted: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
+
+    def add_run(self, run: Run, learned: int) -> None:
+        """Count the predictions of a run, of whose events the model has learned from so many."""
+        self.predictions += len(run.events)
+        self.learned += learned
+        self.late += sum(run.lates)
+        self.unknown_levels += run.befores.count(None)
+        kinds = [event.transaction_type for event in run.events]
+        if not _USUAL_TYPES.issuperset(kinds):
+            self.unknown_types += sum(kind not in _USUAL_TYPES for kind in kinds)
 
 
 class PartitionTask:
@@ -167,31 +180,14 @@ class PartitionTask:
             return self._dead_letter(record, invalid)
         before, is_late = posting.before, posting.is_late
         if before is None and item not in self._ledger:
-            self._check_route(record, event)
+            self._check_route(record.key, record.partition, event)
         if new_model is not None:
             self._models.keep(event.store_id, item, new_model)
         self._identities.remember(entry)
         self._ledger.enter(item, posting)
 
-        discrepancy = None
-        if before is not None and observed is not None and not is_late:
-            missing = observed - before - event.quantity_millionths
-            discrepancy = missing / MILLION if abs(missing) >= _DISCREPANCY_FLOOR else 0.0
-        prediction = Prediction(
-            event.transaction_id,
-            event.store_id,
-            event.sku,
-            event.line_id,
-            event.occurred_at,
-            None if before is None else before / MILLION,
-            predicted if predicted is not None and isfinite(predicted) else None,
-            None if observed is None else observed / MILLION,
-            discrepancy,
-            is_late,
-            self._model_id,
-            events_learned,
-            record.partition,
-            offset,
+        prediction = prediction_of(
+            event, before, is_late, predicted, self._model_id, events_learned, record.partition, offset
         )
         self._advance(offset, _link_prediction(offset, _PREDICTION, nan if predicted is None else predicted))
         tally = self.tally
@@ -200,10 +196,84 @@ class PartitionTask:
         tally.late += is_late
         if before is None:
             tally.unknown_levels += 1
-        kind = event.transaction_type
-        if kind is not None and kind not in KNOWN_TYPES:
-            tally.unknown_types += 1
+        tally.unknown_types += event.transaction_type not in _USUAL_TYPES
         return Output(_PREDICTION, record.key, encode_prediction(prediction), None)
+
+    @property
+    def takes_batches(self) -> bool:
+        """Tell whether `process_batch` has a faster way than `process` for each record."""
+        model = self._models.only()
+        return model is not None and model.takes_batches
+
+    def process_batch(self, batch: RecordBatch, judge: Callable[[Record], None]) -> Published:
+        """Apply the next records as `process` would, one after the other, and return what to publish for them.
+
+        Args:
+            batch: the records; the first one's offset is not below `next_offset`.
+            judge: is told of each dead letter's record once it is applied; what it raises comes out.
+        """
+        published = Published([], [], [])
+        events = decode_plain(batch.values, batch.timestamps_ms, self._limits)
+        self._leave_out_large(batch, events)
+        at, end = 0, len(batch)
+        while at < end:
+            at = self._process_run(batch, events, at, published)
+            if at == end:
+                break
+            record = batch.record(at)
+            output = self.process(record)
+            if output is not None:
+                if output.outcome is _PREDICTION:
+                    published.keys.append(output.key)
+                    published.values.append(output.value)
+                else:
+                    judge(record)
+                    published.letters.append(output)
+            at += 1
+        return published
+
+    def _leave_out_large(self, batch: RecordBatch, events: list[Event | None]) -> None:
+        """Leave to `process` what might not fit into the output; a plain event itself is small."""
+        most = self._surely_fits - PLAIN_BYTES
+        if most < max(len(key or b"") for key in batch.keys):
+            for index, key in enumerate(batch.keys):
+                if len(key or b"") > most:
+                    events[index] = None
+
+    def _process_run(self, batch: RecordBatch, events: Sequence[Event | None], start: int, published: Published) -> int:
+        """Apply the run of plain, new events that begins at `start`, where there is one; return where it ends."""
+        model = self._models.only()
+        if model is None or not model.takes_batches:
+            return start
+        run = take_run(events, start, self._identities, self._ledger)
+        if not run.events:
+            return start
+        stop = start + len(run.events)
+        offsets, keys = batch.offsets[start:stop], batch.keys[start:stop]
+        learned_before = model.events_learned
+        predictions, learned = model.steps(run.events, run.befores, run.afters, run.lates)
+        self.next_offset = offsets[-1] + 1
+        self.records_applied += len(offsets)
+        links = [
+            _link_prediction(offset, _PREDICTION, nan if predicted is None else predicted)
+            for offset, predicted in zip(offsets, predictions, strict=True)
+        ]
+        self.chain.extend(b"".join(links), _LINK_BYTES)
+        for first in run.firsts:
+            self._check_route(keys[first], batch.partition, run.events[first])
+        self.tally.add_run(run, model.events_learned - learned_before)
+        published.keys.extend(keys)
+        published.values.extend(
+            encode_run(
+                run,
+                predictions=predictions,
+                learned=learned,
+                model_id=self._model_id,
+                partition=batch.partition,
+                offsets=offsets,
+            )
+        )
+        return stop
 
     def skip(self, record: Record) -> None:
         """Pass over the next record unread, because the operator said so; that is an outcome of its own."""
@@ -266,13 +336,13 @@ class PartitionTask:
             return Output(Outcome.DEAD_LETTER, None, None, own + size_headers(record.key, record.value, record.headers))
         return Output(Outcome.DEAD_LETTER, record.key, record.value, headers)
 
-    def _check_route(self, record: Record, event: Event) -> None:
+    def _check_route(self, key: bytes | None, partition: int, event: Event) -> None:
         """Count an item's first record if it does not lie where all of the item's events meet."""
         wrong = misrouting(
-            record.key,
+            key,
             store_id=event.store_id,
             sku=event.sku,
-            partition=record.partition,
+            partition=partition,
             partitions=self.partitions,
         )
         if wrong is not None:

@@ -13,13 +13,14 @@ from consumer.broker import Committed, Tail
 from consumer.errors import AbortError, FencedError, RebuildError, RetryError
 from consumer.testing.consumer import SimulatedConsumer
 from consumer.testing.faults import Crash, Fault, begin_step
+from consumer.testing.grouping import grouped
 from consumer.testing.partition_log import Fate
 from consumer.testing.producer import CALL_SECONDS, SimulatedProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from consumer.broker import Notice, Position, RebalanceListener
+    from consumer.broker import Notice, Polled, Position, RebalanceListener
     from consumer.record import Record
     from consumer.testing.cluster import SimulatedCluster
     from schemas.dead_letter import Headers
@@ -84,7 +85,7 @@ class SimulatedConnection:
         if self._is_transactional:
             self._call("settle", _FENCING, self._producer.init, RebuildError)
 
-    def poll(self, max_records: int, timeout: float) -> list[Record | Notice]:
+    def poll(self, max_records: int, timeout: float) -> list[Polled]:
         """Serve callbacks, then return what was fetched."""
         fault = self._begin_call("poll", _POLL)
         if fault is Fault.UNDELIVERED:
@@ -104,7 +105,7 @@ class SimulatedConnection:
             self._cluster.advance(max(timeout, _ROUND_TRIP_SECONDS))
         if fault is Fault.CRASH_AFTER:
             raise Crash("poll")
-        return [*stale, *fresh]
+        return [*grouped(stale), *grouped(fresh)]
 
     def start(self, partition: int, offset: int) -> None:
         """Fetch a partition from an offset on."""
@@ -149,6 +150,13 @@ class SimulatedConnection:
     def begin(self) -> None:
         """Begin; the broker learns of it with the first record."""
         self._call("begin", _ALWAYS, lambda: None, RebuildError)
+
+    def produce_many(
+        self, topic: str, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None]
+    ) -> None:
+        """Queue many records, each a call that may go wrong."""
+        for key, value in zip(keys, values, strict=True):
+            self.produce(topic, partition, key, value, None)
 
     def produce(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from consumer.kafka.broker import ClientIdentity, KafkaBroker
 from consumer.kafka.topics import TopicNames
 from consumer.testing.cluster import SimulatedBroker, SimulatedCluster
+from consumer.testing.grouping import ungrouped
 from consumer.testing.partition_log import Fate
 from tests.kafka import create_topics, read_all, unique, wait_until
 
@@ -61,7 +62,7 @@ class Client:
 
     def poll(self) -> list[Record | Notice]:
         """Poll once."""
-        polled = self.connection.poll(100, 0.1)
+        polled = ungrouped(self.connection.poll(100, 0.1))
         self.polled += polled
         return polled
 

@@ -181,9 +181,10 @@ MUTATIONS: Final = (
         (
             Edit(
                 _WORKER,
-                "                if task is None or item.offset < task.next_offset:\n",
-                "                if task is None:\n",
+                "        if task is None or item.offset < task.next_offset:\n",
+                "        if task is None:\n",
             ),
+            Edit(_WORKER, "            or batch.offset < task.next_offset\n", ""),
         ),
     ),
 )

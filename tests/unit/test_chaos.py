@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.chaos.crew import Life, Record
+from benchmarks.chaos.crew import Crew, Life, Record
 from benchmarks.chaos.disk import CheckpointDisk
 from benchmarks.chaos.guard import Guard
 from benchmarks.chaos.plan import (
@@ -252,6 +252,23 @@ def test_workers_end_with_a_run_that_is_killed() -> None:
         guard.watch(worker.pid)
         assert worker.poll() is None
     assert worker.wait(5) == -signal.SIGKILL
+
+
+def test_a_worker_that_was_removed_is_started_no_more(tmp_path: Path) -> None:
+    """Not even by a supervisor that was on its way to it: nobody would ever end that one."""
+    started = []
+
+    def spawn(name: str, log: Path) -> Any:  # of a worker, what the crew looks at
+        started.append(name)
+        log.write_text("")
+        return SimpleNamespace(log=log, process=SimpleNamespace(poll=lambda: 0, returncode=0, pid=1))
+
+    crew = Crew([], spawn, tmp_path)
+    slot = crew.add("extra")
+    crew.remove(slot)
+    slot.tend()
+    assert started == ["extra"]
+    assert crew.all() == []
 
 
 # Workers' logs

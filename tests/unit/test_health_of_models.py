@@ -258,7 +258,7 @@ def watched() -> Any:
 def test_infinity_that_a_new_model_holds_breaks_nothing(factory: Callable[[], Any]) -> None:
     """No limit, nothing seen yet: such numbers are told by their names, and the model learns as with plain River."""
     assert infinite_on_purpose(factory())
-    run, flush = prequential_step(factory(), infinite_on_purpose(factory()))
+    run, flush, _ = prequential_step(factory(), infinite_on_purpose(factory()))
     assert [struct.pack("<d", run(*sample)) for sample in TYPICAL] == predictions(factory(), TYPICAL)
     assert examine(flush()).infinite <= infinite_on_purpose(factory())
 
@@ -505,7 +505,7 @@ def woods() -> Any:
 @pytest.mark.parametrize("factory", [robust, growing, woods])
 def test_a_healthy_model_learns_as_with_plain_river(factory: Callable[[], Any]) -> None:
     """The examination changes nothing: the same bits as River's two verbs, extremes included."""
-    run, _ = prequential_step(factory())
+    run, _, _ = prequential_step(factory())
     samples = [*TYPICAL, *EXTREMES, *TYPICAL[:50]]
     assert [struct.pack("<d", run(*sample)) for sample in samples] == predictions(factory(), samples)
 
@@ -513,7 +513,7 @@ def test_a_healthy_model_learns_as_with_plain_river(factory: Callable[[], Any]) 
 @pytest.mark.parametrize("factory", [robust, growing, woods])
 def test_an_undone_event_leaves_no_trace_in_river(factory: Callable[[], Any]) -> None:
     """Features far outside the contract break any of them; what follows is as if they had never come."""
-    run, flush = prequential_step(factory())
+    run, flush, _ = prequential_step(factory())
     predicted = []
     broken = 0
     for number, (features, level) in enumerate(TYPICAL):
@@ -531,7 +531,7 @@ def test_an_undone_event_leaves_no_trace_in_river(factory: Callable[[], Any]) ->
 
 def test_arithmetic_breaks_and_is_undone() -> None:
     """No infinity anywhere in the input: a weight overflows, and only then is the event undone."""
-    run, flush = prequential_step(reckless())
+    run, flush, _ = prequential_step(reckless())
     outcomes = []
     for features, level in TYPICAL[:100]:
         try:

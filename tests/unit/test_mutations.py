@@ -18,7 +18,7 @@ from benchmarks.fuzzing.shards import judge_all
 from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Verdicts
 from consumer.checkpoint import envelope, reference, unpickling
 from consumer.errors import SettingsError
-from consumer.learning import identities, task
+from consumer.learning import batch, identities, task
 from consumer.settings import Settings
 from schemas import transaction
 from schemas.dead_letter import InvalidEvent, Reason
@@ -138,7 +138,7 @@ BROKEN_CORE = [
     (transaction, "TAKES_AWAY", frozenset({"sale", "waste"})),
     (identities, "digests", without_line),
     (task, "check_prediction", lambda *_: None),
-    (task, "_DISCREPANCY_FLOOR", 1_000_000),
+    (batch, "DISCREPANCY_FLOOR", 1_000_000),
 ]
 
 

@@ -56,7 +56,7 @@ def by_river(model: Any, samples: Iterable[Sample]) -> list[bytes]:
 
 def by_step(model: Any, samples: Iterable[Sample]) -> list[bytes]:
     """Predict and learn with the step, and bring the model up to date."""
-    run, flush = prequential_step(model)
+    run, flush, _ = prequential_step(model)
     predicted = [bits(run(features, level)) for features, level in samples]
     flush()
     return predicted
@@ -92,7 +92,7 @@ def test_6000_realistic_events() -> None:
 def test_the_step_itself_does_not_touch_the_model() -> None:
     """Until the flush the straight-line step keeps its numbers to itself: this test file does test it."""
     model: Any = get_ml_pipeline()
-    run, flush = prequential_step(model)
+    run, flush, _ = prequential_step(model)
     for features, level in SHOP[:50]:
         run(features, level)
     assert model.predict_one(PROBE) == 0.0
@@ -168,7 +168,7 @@ def test_a_flush_in_mid_stream_changes_nothing(before: int, after: int) -> None:
     """The same step goes on after a flush, as after each checkpoint; its pickled copy goes on with it."""
     samples = SHOP[: before + after]
     model: Any = get_ml_pipeline()
-    run, flush = prequential_step(model)
+    run, flush, _ = prequential_step(model)
     predicted = [bits(run(features, level)) for features, level in samples[:before]]
     flush()
     copy = pickle.loads(pickle.dumps(model))
@@ -364,7 +364,7 @@ class Own:
 def test_a_model_that_is_not_river_s() -> None:
     """A model of the user's own learns by its two verbs: predict first, and learn only where there is a level."""
     own = Own()
-    run, flush = prequential_step(own)
+    run, flush, _ = prequential_step(own)
     assert [run(PROBE, None), run(PROBE, 0.0)] == [math.pi, math.pi]
     assert flush() is own
     assert own.calls == ["predict 3.0", "predict 3.0", "learn 3.0 0.0"]
