@@ -9,6 +9,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from schemas import InvalidEvent, Reason
+from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
     from schemas.transaction import Event
@@ -19,7 +20,11 @@ _ENTRY_BYTES: Final = _IDENTITY_BYTES + _CONTENT_BYTES
 _NULL: Final = "\x1e"
 _NO_NUMBER: Final = -(2**63)
 
+_USUAL_REST: Final = {kind: f"{_NULL}\x1f{kind}".encode() for kind in KNOWN_TYPES}
+"""What comes last of an event of a known type that corrects nothing."""
+
 _pack_numbers: Final = Struct("<qqqq").pack
+_new_digest: Final = blake2b(digest_size=_IDENTITY_BYTES).copy  # a third of the time that the constructor takes
 
 
 def digests(event: Event, item: str | None = None) -> tuple[bytes, bytes]:
@@ -36,23 +41,20 @@ def digests(event: Event, item: str | None = None) -> tuple[bytes, bytes]:
     line_id, unit_cost, level, corrects = event.line_id, event.unit_cost, event.level_millionths, event.corrects
     if item is None:
         item = f"{event.store_id}\x1f{event.sku}"
-    running = blake2b(
-        f"{event.transaction_id}\x1f{item}\x1f{_NULL if line_id is None else line_id}".encode(),
-        digest_size=_IDENTITY_BYTES,
-    )
+    running = _new_digest()
+    running.update(f"{event.transaction_id}\x1f{item}\x1f{_NULL if line_id is None else line_id}".encode())
     identity = running.digest()
     kind = event.transaction_type
     if kind is None:
         kind = "sale" if event.quantity_millionths < 0 else "receipt"
-    running.update(
-        _pack_numbers(
-            event.quantity_millionths,
-            _NO_NUMBER if unit_cost is None else round(unit_cost * 1e6),
-            event.occurred_us,
-            _NO_NUMBER if level is None else level,
-        )
+    numbers = _pack_numbers(
+        event.quantity_millionths,
+        _NO_NUMBER if unit_cost is None else round(unit_cost * 1e6),
+        event.occurred_us,
+        _NO_NUMBER if level is None else level,
     )
-    running.update(f"{_NULL if corrects is None else corrects}\x1f{kind}".encode())
+    rest = _USUAL_REST.get(kind) if corrects is None else None
+    running.update(numbers + (rest or f"{_NULL if corrects is None else corrects}\x1f{kind}".encode()))
     return identity, running.digest()[:_CONTENT_BYTES]
 
 
