@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 SUPERVISED: Final = "SMART_INVENTORY_SUPERVISED"
-"""Set for a worker whose lines stand among others' on one terminal: each then says whose it is."""
+"""Set for a worker whose lines stand among others' on one terminal: each then says whose it is. Its supervisor's id."""
 
 DEBUG: Final = "SMART_INVENTORY_DEBUG"
 _EVENT_WIDTH: Final = 24

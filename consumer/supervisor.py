@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from consumer.logs import SUPERVISED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import FrameType
 
 _TICK_SECONDS: Final = 0.1
 _LAST_WORDS_SECONDS: Final = 5.0
@@ -29,27 +29,24 @@ def run_workers(
 
     Worker i, from 0, is named `instance_id`-i and listens on `metrics_port`+i (0 stays 0: any free port). Where one
     fails, the others are asked to finish as well: whoever supervises this process then starts all of them anew. What
-    the first one said of its end is then the last line on standard error.
+    the first one said of its end is then the last line on standard error. SIGTERM and SIGINT are passed on to all.
     """
-    workers = []
+    asked: list[int] = []  # signals, in the order in which they came; handlers only take note
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda received, _frame: asked.append(received))
+    workers: list[_Worker] = []
     for index in range(number):
         port = metrics_port + index if metrics_port else 0
-        own = {"INSTANCE_ID": f"{instance_id}-{index}", "METRICS_PORT": str(port), SUPERVISED: "1"}
-        workers.append(_Worker(own["INSTANCE_ID"], arguments, {**environment, **own}))
-
-    def pass_on(received: int, _frame: FrameType | None) -> None:
-        for worker in workers:
-            if worker.code() is None:
-                worker.process.send_signal(received)
-
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, pass_on)
+        name = f"{instance_id}-{index}"
+        own = {"INSTANCE_ID": name, "METRICS_PORT": str(port), SUPERVISED: str(os.getpid())}
+        workers.append(_Worker(name, arguments, {**environment, **own}))
     first: _Worker | None = None
     while None in [worker.code() for worker in workers]:  # each is polled: one that fails must not go unnoticed
-        failed = [worker for worker in workers if worker.code()]
-        if failed and first is None:
-            first = failed[0]
-            pass_on(signal.SIGTERM, None)
+        for worker in workers:
+            worker.pass_on(asked)
+        first = first or next((worker for worker in workers if worker.code()), None)
+        if first is not None and not asked:  # one that is asked twice ends at once
+            asked.append(signal.SIGTERM)
         time.sleep(_TICK_SECONDS)
     first = first or next((worker for worker in workers if worker.code()), None)
     for worker in workers:
@@ -57,7 +54,7 @@ def run_workers(
     if first is None:
         return 0
     sys.stderr.write(_SENTENCE + first.last_words() + "\n")
-    return first.code() or 0
+    return first.exit_code()
 
 
 class _Worker:
@@ -66,6 +63,7 @@ class _Worker:
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._name = name
         self._sentence = ""
+        self._passed: list[int] = []
         command = [sys.executable, "-m", "consumer", "run", *arguments]
         # A group of its own: a terminal's Ctrl-C must not reach a worker twice, the second time ends it at once.
         self.process = subprocess.Popen(  # noqa: S603 -- our own command
@@ -75,8 +73,26 @@ class _Worker:
         self._listener.start()
 
     def code(self) -> int | None:
-        """Return the exit code, None while it runs."""
-        return self.process.poll()
+        """Return the exit code, None while it runs; a signal's number below 0 where one ended it.
+
+        One that was asked to stop so early that it could not take the signal yet has stopped as well as any: it had
+        begun nothing.
+        """
+        code = self.process.poll()
+        if code is not None and len(self._passed) == 1 and code in {-self._passed[0], 128 + self._passed[0]}:
+            return 0
+        return code
+
+    def exit_code(self) -> int:
+        """Return what stands for its end in an exit code: 128 and its number for a signal, as a shell has it."""
+        code = self.code() or 0
+        return code if code >= 0 else 128 - code
+
+    def pass_on(self, asked: Sequence[int]) -> None:
+        """Send it those of these signals that it has not had."""
+        for number in asked[len(self._passed) :]:
+            self._passed.append(number)
+            self.process.send_signal(number)
 
     def join(self) -> None:
         """Wait until everything it said has been heard; a child of its own may keep the pipe open for longer."""

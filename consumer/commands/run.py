@@ -14,6 +14,7 @@ from consumer.commands.terminal import is_said_once, sentence_of
 from consumer.errors import ExitCode, SettingsError, SmartInventoryError, StopError
 from consumer.permissions import Permissions
 from consumer.skips import parse_skip
+from consumer.supervised import end_with_supervisor
 
 if TYPE_CHECKING:
     from consumer.settings import Settings
@@ -110,6 +111,7 @@ def _run_many(number: int, loaded: Settings, stop_at_end: bool, skips: list[str]
 
 def _run_one(loaded: Settings, stop_at_end: bool, skips: list[str], permissions: Permissions) -> None:
     """Run the worker in this process."""
+    end_with_supervisor(os.environ)
     gc.disable()  # until it has started: what a start makes stays, and looking for garbage in it takes a tenth longer
     log = logs.configure(loaded.log_format, instance_id=loaded.instance_id)
     ranges = [parse_skip(text) for text in skips]

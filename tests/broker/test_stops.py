@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.recovery_times.story import owned
 from benchmarks.shop import LINEAR, real_transactions
 from consumer.errors import ExitCode
 from tests.kafka import create_topics, unique, wait_until
@@ -118,3 +119,29 @@ def test_many_workers_by_one_command(new_stage: Callable[..., Stage]) -> None:
     with stage.worker("many", "--stop-at-end", "--workers", "2") as both:
         assert both.wait(90) == 0, both.log.read_text()[-2000:]
     assert stage.differences(stage.truth(LINEAR)) == []
+
+
+def test_many_workers_stop_together_and_with_their_supervisor(new_stage: Callable[..., Stage]) -> None:
+    """Told to stop, or left alone by a kill -9 of the command, both workers finish; everything is there once."""
+    stage = new_stage(partitions=4)
+    stage.send(real_transactions(2_000, seed=15))
+    with stage.worker("many", "--workers", "2") as both:
+        stage.wait_until_done(90)
+        both.kill()
+        wait_until(lambda: _stopped(both) == {"many-0", "many-1"}, 30, "both workers to finish by themselves")
+    stage.send(real_transactions(3_000, seed=16))
+    with stage.worker("many", "--workers", "2") as again:
+        stage.wait_until_done(90)
+        wait_until(lambda: _gained(again) == {"many-0": 2, "many-1": 2}, 30, "each to have half of the partitions")
+        assert again.terminate() == 0, again.log.read_text()[-2000:]
+        assert _stopped(again) == {"many-0", "many-1"}
+    assert stage.differences(stage.truth(LINEAR)) == []
+
+
+def _stopped(workers: WorkerProcess) -> set[str]:
+    return {line["instance_id"] for line in workers.events("stopped")}
+
+
+def _gained(workers: WorkerProcess) -> dict[str, int]:
+    names = {line["instance_id"] for line in workers.events("partitions_gained")}
+    return {name: len(owned(line for line in workers.events() if line.get("instance_id") == name)) for name in names}

@@ -33,7 +33,25 @@ def note():
     with open(f"{{folder}}/{{name}}.new", "w") as file:
         json.dump(noted, file)
     os.replace(f"{{folder}}/{{name}}.new", f"{{folder}}/{{name}}.json")
-code = int(os.environ["PLAN"].split(",")[int(name.rsplit("-", 1)[1])])
+SIGNALS = {{signal.SIGTERM, signal.SIGINT}}
+plan = os.environ["PLAN"].split(",")[int(name.rsplit("-", 1)[1])]
+if plan == "killed":
+    note()
+    os.kill(os.getpid(), signal.SIGKILL)
+if plan == "early":  # takes no signals yet
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    note()
+    signal.pause()
+if plan in ("twice", "patient"):
+    note()
+    noted["signals"].append(signal.sigwait(SIGNALS))
+    note()
+    second = signal.sigwait(SIGNALS) if plan == "twice" else signal.sigtimedwait(SIGNALS, 1.0)
+    if second:
+        noted["signals"].append(second if plan == "twice" else second.si_signo)
+        note()
+    os._exit(143 if second else 0)
+code = int(plan)
 if code <= 0:  # waits for a signal, then leaves with the code's size
     note()
     noted["signals"].append(signal.sigwait({{signal.SIGTERM, signal.SIGINT}}))
@@ -161,6 +179,58 @@ def test_a_stop_that_goes_wrong_is_told(crew: Crew) -> None:
     code = crew.run("0,-7")
     asking.join()
     assert code == ExitCode.SHUTDOWN_TIMEOUT
+
+
+def test_a_worker_asked_before_it_takes_signals_has_stopped(crew: Crew) -> None:
+    """It has begun nothing: a stop during the start is no failure."""
+
+    def ask() -> None:
+        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    code = crew.run("0,early")
+    asking.join()
+    assert code == 0
+
+
+def test_a_second_signal_is_passed_on(crew: Crew) -> None:
+    """It ends a worker at once; the code says so."""
+
+    def ask() -> None:
+        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_until(lambda: all(worker["signals"] for worker in crew.noted().values()), DEADLINE, "the first signal")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    code = crew.run("twice,twice")
+    asking.join()
+    assert code == ExitCode.TERMINATED
+    assert [worker["signals"] for worker in crew.noted().values()] == [[signal.SIGTERM] * 2] * 2
+
+
+def test_a_failure_while_stopping_asks_nobody_twice(crew: Crew) -> None:
+    """The others finish in good order: a second signal would end them at once."""
+
+    def ask() -> None:
+        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    code = crew.run("-7,patient")
+    asking.join()
+    assert code == ExitCode.SHUTDOWN_TIMEOUT
+    assert [worker["signals"] for worker in crew.noted().values()] == [[signal.SIGTERM]] * 2
+
+
+def test_a_worker_ended_by_a_signal(crew: Crew, capfd: pytest.CaptureFixture[str]) -> None:
+    """As by the system when memory is short: the others are asked to finish, the code is what a shell would say."""
+    assert crew.run("0,killed") == 128 + signal.SIGKILL
+    assert "worker till-1 was ended by signal 9, so all were stopped" in capfd.readouterr().err
 
 
 # The real thing
