@@ -10,15 +10,18 @@ import msgspec
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.bench import ROOT
+from benchmarks.bench.inputs import Input, copy, first_of
 from benchmarks.bench.roster import Publishes
 from benchmarks.bench.verification import Agreement, check_copies, check_events, check_predictions
 from consumer.simulate.sender import send
-from tests.kafka import read_all, wait_until_stable
+from tests.kafka import create_topics, read_all, unique, wait_until_stable
 from tests.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from confluent_kafka import Message
 
     from benchmarks.bench.roster import Contender
     from consumer.simulate.events import ShopEvent
@@ -59,7 +62,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Arena:
-    """Holds one input topic; each turn gets a new group and new output topics.
+    """Holds the input; each turn gets a new group and new output topics.
 
     Args:
         bootstrap_servers: the broker.
@@ -80,10 +83,11 @@ class Arena:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})  # it outlives the broker
         calm = {"log_level": "3"}  # a coordinator that is still loading is no news
         self.events = send(events, bootstrap_servers=bootstrap_servers, topic=self._stage.input, config=calm).sent
-        self._inputs = self._values(self._stage.input)
+        self._input = Input(self._stage.input, self._values(self._stage.input))
+        self._first: dict[int, Input] = {}
 
     def turn(self, contender: Contender) -> Run:
-        """Run a contender over the whole input and check what it did.
+        """Run a contender over the input, or the first events of it that it takes, and check what it did.
 
         Raises:
             ContenderError: it failed.
@@ -92,32 +96,50 @@ class Arena:
         self._stage.renew_group()
         self._stage.directory = self._directory / self._stage.group
         self._stage.directory.mkdir()
-        run = _run(contender, self._stage.environment(**contender.settings))
-        self._verify(contender, run)
+        given = self._given(contender)
+        run = _run(contender, self._stage.environment(**contender.settings, INPUT_TOPIC=given.topic))
+        self._verify(contender, given, run)
         outputs = [self._stage.output, self._stage.dead_letters]
         for deleted in self._admin.delete_topics(outputs).values():  # else a run would fill the disk
             deleted.result()
         return run
 
-    def _verify(self, contender: Contender, run: Run) -> None:
+    def _given(self, contender: Contender) -> Input:
+        """Return the contender's input; the first events lie in a topic of their own, made when first asked for."""
+        most = contender.most_events
+        if most is None or most >= self.events:
+            return self._input
+        if most not in self._first:
+            topic = unique("bench-first")
+            create_topics(self._stage.bootstrap_servers, {topic: self._stage.partitions}, {"retention.ms": "-1"})
+            first = first_of(self._records(self._stage.input), most)
+            messages = (message for partition in first.values() for message in partition)
+            copy(messages, bootstrap_servers=self._stage.bootstrap_servers, topic=topic)
+            self._first[most] = Input(topic, first_of(self._input.values, most))
+            check_copies(topic, self._values(topic), self._first[most].values)
+        return self._first[most]
+
+    def _verify(self, contender: Contender, given: Input, run: Run) -> None:
         label = contender.label
-        check_events(label, run.events, self.events)
+        check_events(label, run.events, given.events)
         if contender.publishes is Publishes.NOTHING:
             return
         published = self._values(self._stage.output)
         if contender.publishes is Publishes.COPY:
-            check_copies(label, published, self._inputs)
+            check_copies(label, published, given.values)
             return
-        ends = {partition: len(values) for partition, values in self._inputs.items()}
-        digest = check_predictions(label, (value for values in published.values() for value in values), ends)
+        predicted = check_predictions(label, (value for values in published.values() for value in values), given.ends)
         if contender.model is not None:
-            self._agreement.check(label, contender.model, digest)
+            self._agreement.check(label, contender.model, predicted)
 
     def _values(self, topic: str) -> dict[int, list[bytes | None]]:
-        """Read a topic back as a read_committed reader sees it."""
-        wait_until_stable(self._stage.bootstrap_servers, topic)
-        read = read_all(self._stage.bootstrap_servers, topic, deadline_seconds=_READ_SECONDS)
+        """Read a topic's values back as a read_committed reader sees them."""
+        read = self._records(topic)
         return {partition: [message.value() for message in messages] for partition, messages in read.items()}
+
+    def _records(self, topic: str) -> dict[int, list[Message]]:
+        wait_until_stable(self._stage.bootstrap_servers, topic)
+        return read_all(self._stage.bootstrap_servers, topic, deadline_seconds=_READ_SECONDS)
 
 
 def _run(contender: Contender, environment: dict[str, str]) -> Run:

@@ -61,7 +61,7 @@ class Outcome(msgspec.Struct, frozen=True):
         provenance: commit, machine, versions, start and duration.
         broker: what kind of broker it was.
         seed: of the order in each round.
-        events: valid events in the input, and so outputs of each contender that publishes.
+        events: valid events in the input, and so outputs of each contender that publishes and takes all of them.
         partitions: of each topic.
         at_start: the machine before the broker was started.
         calibrations: one before each round and one at the end.

@@ -43,6 +43,7 @@ class Contender:
         publishes: what is held against its output topic.
         model: contenders of one model must publish the same predictions, bit for bit; None where there are none.
         settings: in its environment, beside the addresses and topics.
+        most_events: a slow one takes so many at most, the first of each partition; None takes all.
         peer: whose environment it runs in; None is this project's own.
     """
 
@@ -54,6 +55,7 @@ class Contender:
     model: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     peer: Peer | None = None
+    most_events: int | None = None
 
     @property
     def command(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from hashlib import blake2b
 from math import nan
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,10 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+Levels = dict[int, bytes]
+"""Predicted levels by partition, in offset order from 0 on: 8 bytes each, NaN where there is none."""
 
 
 class VerificationError(Exception):
@@ -57,7 +60,7 @@ def check_copies(
             raise VerificationError(f"{label}: partition {partition} of its output topic differs from the input")
 
 
-def check_predictions(label: str, values: Iterable[bytes | None], ends: Mapping[int, int]) -> str:
+def check_predictions(label: str, values: Iterable[bytes | None], ends: Mapping[int, int]) -> Levels:
     """Hold the values of an output topic against the input: one prediction for each event, none twice.
 
     Args:
@@ -66,7 +69,7 @@ def check_predictions(label: str, values: Iterable[bytes | None], ends: Mapping[
         ends: how many events each partition of the input holds; their offsets count from 0.
 
     Returns:
-        A digest of all predicted levels in the order of partitions and offsets.
+        All predicted levels.
 
     Raises:
         VerificationError: a value is no prediction, or of no event, or one of an event that had one; or one is missing.
@@ -95,24 +98,29 @@ def check_predictions(label: str, values: Iterable[bytes | None], ends: Mapping[
             f"{label}: expected {expected:,} predictions on its output topic, one for each valid event, found "
             f"{found:,}; the first that is missing is for {first}"
         )
-    digest = blake2b(digest_size=16)
-    for partition in sorted(predicted):
-        digest.update(predicted[partition].tobytes())
-    return digest.hexdigest()
+    return {partition: levels.tobytes() for partition, levels in predicted.items()}
 
 
 class Agreement:
-    """Contenders of one model predict the same, bit for bit."""
+    """Contenders of one model predict the same, bit for bit, for every event that both were given.
+
+    One that was given the first events only is held to the others as far as it goes.
+    """
 
     def __init__(self) -> None:
-        self._first: dict[str, tuple[str, str]] = {}
+        self._most: dict[str, tuple[str, Levels]] = {}
 
-    def check(self, label: str, model: str, digest: str) -> None:
-        """Hold a contender's predictions against those of the first one of its model.
+    def check(self, label: str, model: str, predicted: Levels) -> None:
+        """Hold a contender's predictions against those of the one of its model that was given most, the first such.
 
         Raises:
             VerificationError: they differ.
         """
-        other, expected = self._first.setdefault(model, (label, digest))
-        if digest != expected:
-            raise VerificationError(f"{label}: its predictions differ from those of {other}; the model is {model}")
+        other, expected = self._most.setdefault(model, (label, predicted))
+        for partition in predicted.keys() | expected.keys():
+            mine, theirs = predicted.get(partition, b""), expected.get(partition, b"")
+            both = min(len(mine), len(theirs))
+            if mine[:both] != theirs[:both]:
+                raise VerificationError(f"{label}: its predictions differ from those of {other}; the model is {model}")
+        if sum(map(len, predicted.values())) > sum(map(len, expected.values())):
+            self._most[model] = label, predicted

@@ -53,6 +53,17 @@ def test_each_peer_does_the_work(arena: Arena, contender: Contender) -> None:
     assert arena.turn(contender).events == EVENTS
 
 
+def test_a_slow_contender_takes_the_first_events_only(arena: Arena) -> None:
+    """The same events, in a topic of their own; what it publishes is held to exactly those."""
+    swift = next(each for each in CONTENDERS if each.peer is None and each.model == "linear")
+    slow = replace(swift, most_events=900)
+    assert arena.turn(slow).events == 900
+    assert arena.turn(swift).events == EVENTS
+    assert arena.turn(replace(swift, most_events=EVENTS)).events == EVENTS
+    with pytest.raises(VerificationError, match=r"losing: expected 300 records in partition 0 of its output topic"):
+        arena.turn(replace(LOSING, settings={"LOSES": "1"}, most_events=900))
+
+
 LOSING = Contender("losing", "losing", Kind.PEER, "tests.models.losing_contender", Publishes.COPY)
 
 

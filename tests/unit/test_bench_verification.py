@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from benchmarks.bench.inputs import Input, first_of
 from benchmarks.bench.verification import (
     Agreement,
     VerificationError,
@@ -80,6 +81,57 @@ def test_contenders_of_one_model_predict_the_same_bits() -> None:
     agreement.check("c", "guarded", other)
     with pytest.raises(VerificationError, match="c: its predictions differ from those of a; the model is linear"):
         agreement.check("c", "linear", other)
+
+
+FIRST = {0: 1, 1: 0, 2: 1}
+"""What a slow contender takes of the input."""
+
+
+def first_predictions(level: float) -> list[bytes | None]:
+    """One for each of the first events."""
+    return [prediction(partition, offset, level) for partition, end in FIRST.items() for offset in range(end)]
+
+
+def test_a_contender_of_the_first_events_is_held_to_exactly_those() -> None:
+    """One more is a prediction of no event, one less is missing."""
+    assert check_predictions("x", first_predictions(0.3), FIRST)
+    with pytest.raises(VerificationError, match="offset 1 of partition 0, which is no event of the input"):
+        check_predictions("x", [*first_predictions(0.3), prediction(0, 1)], FIRST)
+    with pytest.raises(VerificationError, match="expected 2 predictions on its output topic"):
+        check_predictions("x", first_predictions(0.3)[1:], FIRST)
+
+
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_a_contender_of_the_first_events_agrees_as_far_as_it_goes(slow_first: bool) -> None:
+    """In whichever order they run; and those that took everything are still held to each other to the last event."""
+    agreement = Agreement()
+    slow = check_predictions("slow", first_predictions(0.3), FIRST)
+    swift = check_predictions("swift", predictions(0.3), ENDS)
+    turns = [("slow", slow), ("swift", swift)]
+    for label, levels in turns if slow_first else reversed(turns):
+        agreement.check(label, "linear", levels)
+    other_last = check_predictions("other", [*predictions(0.3)[:-1], prediction(2, 1, 0.1 + 0.2)], ENDS)
+    with pytest.raises(VerificationError, match="other: its predictions differ from those of swift"):
+        agreement.check("other", "linear", other_last)
+    other = check_predictions("other", first_predictions(0.1 + 0.2), FIRST)
+    with pytest.raises(VerificationError, match="other: its predictions differ from those of swift"):
+        agreement.check("other", "linear", other)
+
+
+def test_one_that_took_everything_is_held_to_a_slow_one_before_it() -> None:
+    """The slow one's turn came first: what it was given is compared all the same."""
+    agreement = Agreement()
+    agreement.check("slow", "linear", check_predictions("slow", first_predictions(0.3), FIRST))
+    with pytest.raises(VerificationError, match="swift: its predictions differ from those of slow"):
+        agreement.check("swift", "linear", check_predictions("swift", predictions(0.1 + 0.2), ENDS))
+
+
+def test_the_first_events_are_equally_many_of_each_partition() -> None:
+    """All of a partition that holds fewer."""
+    assert first_of({0: "abcd", 1: "", 2: "ab"}, 9) == {0: "abc", 1: "", 2: "ab"}
+    given = Input("topic", first_of({0: [b"a", b"b"], 1: [b"c"]}, 3))
+    assert given.ends == {0: 1, 1: 1}
+    assert given.events == 2
 
 
 def test_an_unknown_level_differs_from_each_number() -> None:
