@@ -22,7 +22,7 @@ help: ## Show this list.
 $(RUNS): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "smart-inventory: expected Python 3.11 or newer as $(PYTHON), found no such program; set PYTHON= to one" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("smart-inventory: expected Python 3.11 or newer as $(PYTHON), found %d.%d.%d; set PYTHON= to a newer one" % v[:3])'
-	@echo "installing what it takes to run into $(VENV), 300 MB: this once"
+	@echo "installing what it takes to run into $(VENV), 500 MB: this once"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(PIP) --editable .

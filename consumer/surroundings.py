@@ -1,15 +1,18 @@
-"""What a worker takes from the world beside Kafka and the store: time, and a background for checkpoints."""
+"""What a worker takes from the world beside Kafka and the store: time, a background for checkpoints, machine code."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from consumer.accelerator import load_beside
 from consumer.checkpoint.background_reads import BackgroundReads
 from consumer.checkpoint.writer import BackgroundWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
 
     from consumer.checkpoint.store import CheckpointReads, CheckpointStore
     from consumer.checkpoint.writer import Sealing, Writer
@@ -23,12 +26,14 @@ class Surroundings(NamedTuple):
         sleep: waits that many seconds.
         new_writer: what makes checkpoints durable, and when.
         reads_of: how the loop reads a store.
+        accelerate: begins to load machine code for the models, beside the loop.
     """
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     new_writer: Callable[[Sealing], Writer] = BackgroundWriter
     reads_of: Callable[[CheckpointStore], CheckpointReads] = BackgroundReads
+    accelerate: Callable[[FilteringBoundLogger], None] = load_beside
 
 
 REAL: Final = Surroundings()

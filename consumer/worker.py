@@ -11,6 +11,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from consumer.accelerator import Accelerator
 from consumer.assigned import Phase
 from consumer.assignment import Assignment
 from consumer.broker import Notice, OutOfRange, Position
@@ -155,6 +156,7 @@ class Worker:
             metrics=metrics,
             log=log,
         )
+        self._accelerator = Accelerator(surroundings.accelerate, log)
         self._connection: Connection
         self._transaction: Transaction
         self._pending: SmartInventoryError | None = None  # noted inside a client's callback, raised after the poll
@@ -321,6 +323,7 @@ class Worker:
         published = task.process_batch(batch, partial(self._judge, task))
         self._transaction.add_batch(batch.partition, len(batch), published)
         assigned.last_timestamp_ms = batch.timestamps_ms[-1]
+        self._accelerator.note(len(batch))
         return True
 
     def _process_one(self, item: Record | Notice, running: dict[int, Assigned]) -> None:

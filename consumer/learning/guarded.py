@@ -5,18 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
+from consumer.learning.acceleration import compiled
 from consumer.learning.gate import Gate
+from consumer.learning.guarded_arrays import GuardedArrays
+from consumer.learning.guarded_types import effective_type
 from consumer.learning.share import Share, bounded
-from schemas.transaction import KNOWN_TYPES, MILLION
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
-
-OTHER_TYPE: Final = "other"
-"""What all types unknown to the contract count as; no known one has this name."""
 
 MAGNITUDES: Final = tuple(10**digits * MILLION for digits in range(1, 7))
 """A quantity's orders of magnitude, in millionths: below 10 units, below 100, ... A carton vouches for no tanker."""
@@ -37,7 +37,9 @@ class GuardedModel:
             quantity, that are not late.
     """
 
-    __slots__ = ("_gates", "_share", "events_learned")
+    __slots__ = ("_arrays", "_gates", "_share", "events_learned")
+
+    takes_batches = True
 
     def __init__(self, pipeline: Any = None, *, state: dict[str, Any] | None = None) -> None:  # noqa: ANN401 -- of River
         """Begin anew, with a copy of the pipeline of a `guarded` model, or where `state` was.
@@ -46,6 +48,7 @@ class GuardedModel:
             ValueError: the pipeline is none of a `guarded` model.
         """
         self.events_learned: int
+        self._arrays: GuardedArrays | None = None  # while compiled steps own gates and share
         self._gates: dict[GateKey, Gate]
         if state is None:
             self.events_learned, self._gates = 0, {}
@@ -58,9 +61,7 @@ class GuardedModel:
     @property
     def pipeline(self) -> Any:  # noqa: ANN401 -- a River pipeline
         """The River pipeline that estimates the share, up to date."""
-        return self._share.snapshot()[0]
-
-    takes_batches = True
+        return self.state()["share"][0]
 
     def steps(
         self,
@@ -71,6 +72,11 @@ class GuardedModel:
     ) -> tuple[Sequence[float | None], Sequence[int]]:
         """Step through many events; the observed level is in the event itself."""
         del afters
+        if self._arrays is None and (module := compiled()) is not None:
+            self._arrays = GuardedArrays(module, self._share.snapshot(), self._gates, self.events_learned)
+        found = self._compiled_steps(events, befores, lates)
+        if found is not None:
+            return found
         predictions, counts = [], []
         step = self._step
         for event, before, is_late in zip(events, befores, lates, strict=True):
@@ -84,7 +90,22 @@ class GuardedModel:
         None where the level before is unknown. A late event changes nothing on the shelf (the later observation
         contains it already), so the ledger's present level is what is expected after it, too.
         """
-        return self._step(event, posting.before, posting.is_late)
+        found = self._compiled_steps([event], [posting.before], [posting.is_late])
+        return self._step(event, posting.before, posting.is_late) if found is None else found[0][0]
+
+    def _compiled_steps(
+        self, events: Sequence[Event], befores: Sequence[int | None], lates: Sequence[bool]
+    ) -> tuple[Sequence[float | None], Sequence[int]] | None:
+        """Step through events by machine code; None, and nothing is done, where there is none or it is not exact."""
+        if self._arrays is None:
+            return None
+        found = self._arrays.steps(events, befores, lates)
+        if found is None:
+            self._gates, self._share = self._arrays.gates(), Share(state=self._arrays.share())
+            self._arrays = None
+        else:
+            self.events_learned = self._arrays.events_learned
+        return found
 
     def _step(self, event: Event, before: int | None, is_late: bool) -> float | None:
         if before is None:
@@ -97,11 +118,7 @@ class GuardedModel:
         if not quantity:  # of which there is no share
             return predicted
 
-        kind = event.transaction_type
-        if kind is None:
-            kind = "sale" if quantity < 0 else "receipt"
-        elif kind not in KNOWN_TYPES:
-            kind = OTHER_TYPE
+        kind = effective_type(event)
         size = abs(quantity)
         key = event.store_id, kind, bisect_right(MAGNITUDES, size)
         gate = self._gates.get(key)
@@ -122,10 +139,12 @@ class GuardedModel:
 
     def state(self) -> dict[str, Any]:
         """Return the state: the live River pipeline, and plain types. Pickle it at once."""
+        arrays = self._arrays
+        gates = self._gates if arrays is None else arrays.gates()
         return {
             "events_learned": self.events_learned,
-            "share": self._share.snapshot(),
-            "gates": {key: gate.snapshot() for key, gate in self._gates.items()},
+            "share": self._share.snapshot() if arrays is None else arrays.share(),
+            "gates": {key: gate.snapshot() for key, gate in gates.items()},
         }
 
     @classmethod

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
+from consumer.learning.acceleration import compiled
 from consumer.learning.features import features_at, get_features
-from consumer.learning.step import prequential_step
+from consumer.learning.step import compiled_step, prequential_step
 from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ class RegressorModel:
         events_learned: how many events it has learned from.
     """
 
-    __slots__ = ("_flush", "_run", "_run_many", "events_learned")
+    __slots__ = ("_flush", "_is_compiled", "_run", "_run_many", "events_learned")
 
     def __init__(
         self, regressor: Regressor, events_learned: int = 0, infinite_on_purpose: frozenset[Place] = frozenset()
     ) -> None:
         self.events_learned = events_learned
         self._run, self._flush, self._run_many = prequential_step(regressor, infinite_on_purpose)
+        self._is_compiled = False
 
     @property
     def takes_batches(self) -> bool:
@@ -79,6 +81,9 @@ class RegressorModel:
     ) -> tuple[Sequence[float], Sequence[int]]:
         """Step through many events; the levels before them mean nothing to a regressor."""
         del befores
+        if not self._is_compiled and self.takes_batches and (module := compiled()) is not None:
+            self._run, self._flush, self._run_many = compiled_step(self._flush(), module)
+            self._is_compiled = True
         if self._run_many is None:
             raise AssertionError("this regressor steps event by event")
         levels = [

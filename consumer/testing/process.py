@@ -111,6 +111,7 @@ class SimulatedProcess:
                 sleep=cluster.advance,
                 new_writer=lambda sealing: StepwiseWriter(sealing, self._is_slow, cluster.advance),
                 reads_of=lambda store: store,
+                accelerate=lambda _log: None,  # a thread of its own would not be the simulation's
             ),
         )
         self.worker.begin()

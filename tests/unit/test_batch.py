@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from river import linear_model
 
 from benchmarks.fuzzing.events import Mutator
+from consumer.learning import acceleration
 from consumer.learning.chain import OutcomeChain
 from consumer.learning.features import get_features
 from consumer.learning.fingerprint import LearningSettings
@@ -31,7 +32,7 @@ from tests import core
 from tests.unit.test_task import FIRST_OFFSET, MODEL_ID, PARTITION, SEEN_IDS, TOPIC, shop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from consumer.learning import PartitionTask
     from schemas.transaction import Event
@@ -50,6 +51,15 @@ def new_task(model: str, scope: ModelScope = ModelScope.PARTITION) -> PartitionT
         first_offset=FIRST_OFFSET,
         kind=model_kind(model),
     )
+
+
+@pytest.fixture(params=["Python", "machine code"], autouse=True)
+def acceleration_of(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Everything here holds with and without machine code."""
+    if request.param == "machine code":
+        assert acceleration.load() is None
+    yield request.param
+    acceleration.unload()
 
 
 class Books:
