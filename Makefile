@@ -58,7 +58,7 @@ show: $(READY) ## List the demonstrations; NAME=x runs one against its bounds an
 chaos: $(READY) ## Every fault at once; MINUTES=3, SEED=, CLUSTER=1, STORE=s3, RESUME=DIR (Java 17 with Maven).
 	@$(BIN)/python -m benchmarks.chaos $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(CLUSTER:%=--cluster) $(STORE:%=--store=%) $(RESUME:%=--resume=%)
 
-bench: $(READY) ## Measure this worker beside bare River and a peer; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
+bench: $(READY) ## Measure this worker beside bare River and its peers; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
 	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)
 
 demo-recovery: $(READY) ## Kill the worker 20 times and count what a reader sees lost, doubled or differing (Docker, or Java 17 with Maven).

@@ -62,7 +62,7 @@ class Shown:
         """Show what the turn measured."""
         self._bar.update(self._task, advance=1, description="checking how quiet the machine is", left="")
         left = "" if self._console.is_terminal else self._left
-        line = f"round {number + 1} of {self._rounds}  {contender.label:30}{run.rate:>10,.0f} events/s  {left}"
+        line = f"round {number + 1} of {self._rounds}  {contender.label:36}{run.rate:>10,.0f} events/s  {left}"
         self._line(line.rstrip())
 
     def _line(self, text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.bench.peers import BYTEWAX, Peer
+from benchmarks.bench.peers import BYTEWAX, QUIX, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,19 @@ def _worker(model: str, guarantee: str) -> Contender:
     )
 
 
+def _quix(guarantee: str) -> Contender:
+    return Contender(
+        f"quix-{guarantee.replace('_', '-')}",
+        f"Quix Streams {QUIX.version}, {guarantee.replace('_', ' ')}",
+        Kind.PEER,
+        f"{_PACKAGE}.quix_app",
+        Publishes.PREDICTION,
+        "linear",
+        {"PROCESSING_GUARANTEE": guarantee},
+        QUIX,
+    )
+
+
 BARE: Final = Contender("bare", "bare River loop (no Kafka)", Kind.LIMIT, f"{_PACKAGE}.bare", Publishes.NOTHING)
 WORKER: Final = _worker("linear", "exactly_once")
 
@@ -102,4 +115,6 @@ CONTENDERS: Final = (
         "linear",
         peer=BYTEWAX,
     ),
+    _quix("exactly_once"),
+    _quix("at_least_once"),
 )

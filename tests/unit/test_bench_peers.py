@@ -37,16 +37,29 @@ def test_own_contenders_run_in_this_environment_and_peers_in_theirs() -> None:
             assert contender.peer.version in contender.label
 
 
+HELD_BACK = {
+    "quix": {
+        "confluent-kafka",
+        "pydantic",
+        "pydantic-settings",
+        "pydantic_core",
+    },  # confluent-kafka<2.13, pydantic<2.14
+}
+"""What a peer's own requirements keep from having our version."""
+
+
 @pytest.mark.parametrize("contender", PEERS, ids=lambda contender: contender.name)
 def test_a_peer_shares_the_versions_of_what_both_use(contender: object) -> None:
-    """The same River, NumPy and Kafka client on both sides: the comparison is of what is built on them."""
+    """The same River and NumPy on both sides, and the same Kafka client where the peer admits it."""
     pins = contender.peer.pins()  # type: ignore[attr-defined]
     ours = dict(
         line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
     )
     shared = pins.keys() & ours.keys()
-    assert {"river", "numpy", "confluent-kafka", "msgspec"} <= shared
-    assert {name: pins[name] for name in shared} == {name: ours[name] for name in shared}
+    assert {"river", "numpy", "scipy", "msgspec"} <= shared
+    assert "confluent-kafka" in shared
+    differing = {name for name in shared if pins[name] != ours[name]}
+    assert differing == HELD_BACK.get(contender.peer.name, set())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("contender", PEERS, ids=lambda contender: contender.name)

@@ -184,7 +184,7 @@ def test_in_a_pipe_progress_is_a_line_a_turn() -> None:
     assert isinstance(console.file, io.StringIO)
     sending, turn = console.file.getvalue().splitlines()
     assert sending == "sending 5 events"
-    assert turn == "round 1 of 1  worker linear, exactly once        1,234 events/s  1:01 left"
+    assert turn == "round 1 of 1  worker linear, exactly once              1,234 events/s  1:01 left"
 
 
 # The command

@@ -73,3 +73,4 @@ class Peer:
 
 
 BYTEWAX: Final = Peer("bytewax", "bytewax")
+QUIX: Final = Peer("quix", "quixstreams")
