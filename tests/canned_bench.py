@@ -25,6 +25,7 @@ RATES = {
     "bytewax": 40_000,
     "quix-exactly-once": 10_000,
     "quix-at-least-once": 12_000,
+    "faust": 2_000,
 }
 FEWER = {each.name: each.most_events for each in CONTENDERS if each.most_events is not None}
 PROVENANCE = {

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks.bench.roster import BARE, Kind
-from benchmarks.bench.table import headline
+from benchmarks.bench.table import footnote, headline, label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,17 +47,19 @@ def _draw(axes: Axes, outcome: Outcome) -> None:
     axes.axvline(bare, color="#999999", linestyle="--", linewidth=1, zorder=0)
     shown: set[Kind] = set()
     for height, row in enumerate(outcome.rows):
-        _dot(axes, row, height, label=None if row.kind in shown else row.kind.value)
+        _dot(axes, row, height, kind=None if row.kind in shown else row.kind.value)
         shown.add(row.kind)
     axes.set_xscale("log")
-    rates = [row.rate for row in outcome.rows]
-    axes.set_xlim(min(rate.lowest for rate in rates) * 0.8, max(rate.highest for rate in rates) * 2.2)
-    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    lowest = min(row.rate.lowest for row in outcome.rows)
+    highest = max(row.rate.highest for row in outcome.rows)
+    axes.set_xlim(lowest * 0.8, highest * 1.2 * (highest / lowest) ** 0.3)  # the rightmost rate's text has room
+    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes.set_yticks(range(len(outcome.rows)), [row.label for row in outcome.rows])
+    axes.set_yticks(range(len(outcome.rows)), [label(outcome, row) for row in outcome.rows])
     axes.set_ylim(len(outcome.rows) - 0.4, -0.6)
-    axes.set_xlabel("events per second, logarithmic; whiskers: lowest and highest round")
+    lines = ["events per second, logarithmic; whiskers: lowest and highest round", footnote(outcome)]
+    axes.set_xlabel("\n".join(line for line in lines if line is not None))
     to_bare: Callable[[Any], Any] = lambda rate: rate / bare  # noqa: E731 -- of numbers and arrays alike
     from_bare: Callable[[Any], Any] = lambda ratio: ratio * bare  # noqa: E731
     above = axes.secondary_xaxis("top", functions=(to_bare, from_bare))
@@ -72,7 +74,7 @@ def _draw(axes: Axes, outcome: Outcome) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _dot(axes: Axes, row: Row, height: int, *, label: str | None) -> None:
+def _dot(axes: Axes, row: Row, height: int, *, kind: str | None) -> None:
     rate, colour = row.rate, _COLOURS[row.kind]
     axes.errorbar(
         rate.median,
@@ -83,7 +85,7 @@ def _dot(axes: Axes, row: Row, height: int, *, label: str | None) -> None:
         markersize=8,
         capsize=4,
         elinewidth=1.5,
-        label=label,
+        label=kind,
     )
     axes.annotate(
         f"{rate.median:,.0f}  ({row.ratio.median:.2f}x)",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.bench.peers import BYTEWAX, QUIX, Peer
+from benchmarks.bench.peers import BYTEWAX, FAUST, QUIX, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,4 +117,14 @@ CONTENDERS: Final = (
     ),
     _quix("exactly_once"),
     _quix("at_least_once"),
+    Contender(
+        "faust",
+        f"Faust {FAUST.version}, at least once",
+        Kind.PEER,
+        f"{_PACKAGE}.faust_app",
+        Publishes.PREDICTION,
+        "linear",
+        peer=FAUST,
+        most_events=50_000,
+    ),
 )

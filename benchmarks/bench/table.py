@@ -22,6 +22,24 @@ def headline(outcome: Outcome) -> str:
     return f"{outcome.events:,} real stock transactions, {outcome.partitions} partitions, {rounds}"
 
 
+def fewer(outcome: Outcome) -> dict[str, int]:
+    """Return the contenders that took the first events only, each with how many."""
+    runs = [pair for each in outcome.rounds for pair in each.runs.items()]
+    return {name: run.events for name, run in runs if run.events < outcome.events}
+
+
+def label(outcome: Outcome, row: Row) -> str:
+    """Return a row's label, with a star where it stands for fewer events."""
+    return f"{row.label} *" if row.name in fewer(outcome) else row.label
+
+
+def footnote(outcome: Outcome) -> str | None:
+    """Return what the stars mean, None where there are none."""
+    found = fewer(outcome)
+    notes = [f"{row.label}: the first {found[row.name]:,} events only" for row in outcome.rows if row.name in found]
+    return f"* {'; '.join(notes)}" if notes else None
+
+
 def table(outcome: Outcome, *, is_plain: bool) -> Table:
     """Return the table for a console.
 
@@ -31,10 +49,12 @@ def table(outcome: Outcome, *, is_plain: bool) -> Table:
     """
     shown = Table(
         title=headline(outcome),
+        caption=footnote(outcome),
         box=box.ASCII_DOUBLE_HEAD if is_plain else box.SIMPLE_HEAD,
         show_edge=is_plain,
         pad_edge=is_plain,
         title_style="" if is_plain else "bold",
+        caption_style="",
     )
     for column in _COLUMNS:
         is_text = column == _COLUMNS[0]
@@ -42,7 +62,7 @@ def table(outcome: Outcome, *, is_plain: bool) -> Table:
         shown.add_column(name, justify="left" if is_text else "right", no_wrap=True)
     for row in outcome.rows:
         style = "bold" if row.kind is Kind.OURS and not is_plain else None
-        shown.add_row(*_cells(row), style=style)
+        shown.add_row(label(outcome, row), *_numbers(row), style=style)
     return shown
 
 
@@ -52,23 +72,23 @@ def markdown(outcome: Outcome) -> str:
     lines = [
         f"| {' | '.join(heads)} |",
         f"| --- |{' ---: |' * (len(heads) - 1)}",
-        *(f"| {' | '.join(_cells(row))} |" for row in outcome.rows),
+        *(f"| {' | '.join([label(outcome, row), *_numbers(row)])} |" for row in outcome.rows),
     ]
     machine = outcome.provenance["machine"]
     below = (
         f"{headline(outcome)}; {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, "
         f"broker included; {outcome.provenance['started'][:10]}, commit {outcome.provenance['commit'][:12]}."
     )
-    return "\n".join([*lines, "", below])
+    starred = footnote(outcome)
+    return "\n".join([*lines, "", below, *([] if starred is None else ["", f"\\{starred}."])])
 
 
 def _one_line(column: str) -> str:
     return column.replace("\n/", "/").replace("\n", " ")
 
 
-def _cells(row: Row) -> list[str]:
+def _numbers(row: Row) -> list[str]:
     return [
-        row.label,
         f"{row.rate.median:,.0f}",
         f"{(row.rate.highest - row.rate.lowest) / row.rate.median:.0%}",
         f"{row.ratio.median:.2f}",

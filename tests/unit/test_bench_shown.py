@@ -15,12 +15,14 @@ from rich.console import Console
 from benchmarks.bench import ROOT, __main__, files
 from benchmarks.bench.files import CLAIMED, Places, block, with_block, write
 from benchmarks.bench.outcome import Outcome
+from benchmarks.bench.peers import FAUST
 from benchmarks.bench.plot import plot
 from benchmarks.bench.progress import Shown
 from benchmarks.bench.roster import CONTENDERS, WORKER
+from benchmarks.bench.rounds import Round
 from benchmarks.bench.table import markdown, table
 from benchmarks.bench.verification import VerificationError
-from tests.canned_bench import BUSY, QUIET, outcome, round_at, run_at
+from tests.canned_bench import BUSY, QUIET, RATES, outcome, round_at, run_at
 from tests.kafka import BrokerChoice
 
 if TYPE_CHECKING:
@@ -55,7 +57,23 @@ def test_the_table_has_every_contender_and_cuts_nothing(width: int) -> None:
     (line,) = (line for line in lines if "worker linear, exactly once" in line)
     assert line.split()[-5:] == ["60,000", "30%", "0.60", "16.7", "200"]
     for contender in CONTENDERS:
-        assert sum(contender.label in line for line in lines) == 1
+        assert sum(line.lstrip().startswith(contender.label) for line in lines) == 1
+
+
+def test_whoever_took_fewer_events_is_marked(tmp_path: Path) -> None:
+    """In the table, on the page and in the plot: a star, and how many they were; no star where all took everything."""
+    note = f"Faust {FAUST.version}, at least once: the first 50,000 events only"
+    lines = printed(outcome(), width=80, is_plain=False)
+    (line,) = (line for line in lines if f"Faust {FAUST.version}, at least once *" in line)
+    assert line.split()[-5:] == ["2,000", "30%", "0.02", "500.0", "200"]
+    assert any(line.strip() == f"* {note}" for line in lines)
+    text = markdown(outcome())
+    assert f"| Faust {FAUST.version}, at least once * | 2,000 |" in text
+    assert text.endswith(f"\n\n\\* {note}.")
+    plot(outcome(), tmp_path / "bench.svg")
+    assert note in (tmp_path / "bench.svg").read_text()
+    all_of_them = outcome([Round({name: run_at(rate) for name, rate in RATES.items()})] * 3)
+    assert not any("*" in line for line in [*printed(all_of_them, width=80, is_plain=False), markdown(all_of_them)])
 
 
 def test_in_a_pipe_the_table_is_plain() -> None:
@@ -70,7 +88,8 @@ def test_the_documentation_has_the_same_table() -> None:
     """With the machine and the commit below it."""
     text = markdown(outcome())
     assert "| worker linear, exactly once | 60,000 | 30% | 0.60 | 16.7 | 200 |" in text
-    assert text.endswith("2 cores (a processor), Python 3.11.7, broker included; 2026-11-24, commit 0123456789ab.")
+    machine = "2 cores (a processor), Python 3.11.7, broker included; 2026-11-24, commit 0123456789ab."
+    assert machine in text.splitlines()[-3]
 
 
 def test_the_plot_shows_each_contender_with_its_ratio(tmp_path: Path) -> None:

@@ -74,3 +74,4 @@ class Peer:
 
 BYTEWAX: Final = Peer("bytewax", "bytewax")
 QUIX: Final = Peer("quix", "quixstreams")
+FAUST: Final = Peer("faust", "faust-streaming")
