@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from consumer.learning.task import Outcome
+from consumer.learning.output import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumer.checkpoint.reference import Reference
-    from consumer.learning.task import Output, PartitionTask
+    from consumer.learning.output import Output
+    from consumer.learning.task import PartitionTask
     from consumer.record import Record
 
 _WORDS: Final = {Outcome.PREDICTION: "prediction", Outcome.DEAD_LETTER: "dead letter"}
@@ -25,9 +26,11 @@ class Goal(Protocol):
 
     Attributes:
         offset: where it ends; every record below has been applied then.
+        asks_for_outputs: `note` wants to be told of each record.
     """
 
     offset: int
+    asks_for_outputs: bool
 
     def begin(self, offset: int) -> None:
         """A rung begins to replay at `offset`: what was noted of another one counts no more."""
@@ -41,6 +44,8 @@ class Goal(Protocol):
 
 class CommittedGoal:
     """The group's committed offset, with the count and the digest of its reference."""
+
+    asks_for_outputs = False
 
     def __init__(self, offset: int, reference: Reference) -> None:
         self.offset = offset
@@ -87,6 +92,8 @@ class PublishedGoal:
     Args:
         last: the last record of each kind, of those kinds of which there is one.
     """
+
+    asks_for_outputs = True
 
     def __init__(self, last: Mapping[Outcome, LastPublished]) -> None:
         self._last = last

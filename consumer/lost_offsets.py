@@ -15,7 +15,7 @@ from consumer.checkpoint.envelope import EnvelopeError
 from consumer.checkpoint.reader import MissingCheckpointError
 from consumer.errors import StateError
 from consumer.goal import LastPublished, PublishedGoal, content_of
-from consumer.learning.task import Outcome
+from consumer.learning.output import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -83,6 +83,18 @@ class RecordBatch:
             self._headers_at(index),
         )
 
+    def part(self, start: int, stop: int) -> RecordBatch:
+        """Return those from index `start` on, below `stop`, as a batch of their own."""
+        headers_at = self._headers_at
+        return RecordBatch(
+            self.partition,
+            self.offsets[start:stop],
+            self.timestamps_ms[start:stop],
+            self.keys[start:stop],
+            self.values[start:stop],
+            lambda index: headers_at(start + index),
+        )
+
     def records(self) -> Iterable[Record]:
         """Return each of them."""
         return map(self.record, range(len(self)))

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from consumer.checkpoint.reader import CheckpointReader
     from consumer.checkpoint.reference import Reference
     from consumer.goal import Goal
-    from consumer.learning.task import Outcome, PartitionTask
+    from consumer.learning.output import Outcome
+    from consumer.learning.task import PartitionTask
     from consumer.metrics import Metrics
     from consumer.permissions import Permissions
 

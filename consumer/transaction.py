@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumer.learning.task import Outcome
+from consumer.learning.output import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from consumer.broker import Connection, Position
-    from consumer.learning.batch import Published
-    from consumer.learning.task import Output
+    from consumer.learning.output import Output, Published
 
 
 class Transaction:

@@ -7,6 +7,7 @@ Kafka transaction, `_commit` makes outputs, offset and checkpoint reference visi
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -33,7 +34,8 @@ from consumer.errors import (
     SmartInventoryError,
     StateError,
 )
-from consumer.learning.task import Outcome, PartitionTask, Tally
+from consumer.learning.output import Outcome
+from consumer.learning.task import PartitionTask, Tally
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.record import RecordBatch
 from consumer.recovery import Recovery
@@ -43,7 +45,7 @@ from consumer.surroundings import REAL, Surroundings
 from consumer.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from consumer.health import Health
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import ModelKind
-    from consumer.learning.task import Output
+    from consumer.learning.output import Output
     from consumer.metrics import Metrics
     from consumer.record import Record
     from consumer.settings import Settings
@@ -306,25 +308,37 @@ class Worker:
             self._publish_tally(assigned)
         self._metrics.gauge("last_processed_timestamp_seconds", time.time())
 
-    def _process_batch(self, batch: RecordBatch, running: Mapping[int, Assigned]) -> bool:
+    def _process_batch(self, batch: RecordBatch, running: dict[int, Assigned]) -> bool:
         """Process many records at once where nothing asks for each alone; tell whether that was so."""
         assigned = running.get(batch.partition)
         if assigned is None:
             return True  # fetched before its partition was dropped
         task = assigned.task
-        if (
-            task is None
-            or assigned.phase is _REPLAYING
-            or batch.offset < task.next_offset
-            or not task.takes_batches
-            or self._skips
-        ):
+        if task is None or batch.offset < task.next_offset or not task.takes_batches or self._skips:
             return False
+        if assigned.phase is _REPLAYING:
+            return self._replay_batch(assigned, batch, running)
         published = task.process_batch(batch, partial(self._judge, task))
         self._transaction.add_batch(batch.partition, len(batch), published)
         assigned.last_timestamp_ms = batch.timestamps_ms[-1]
         self._accelerator.note(len(batch))
         return True
+
+    def _replay_batch(self, assigned: Assigned, batch: RecordBatch, running: dict[int, Assigned]) -> bool:
+        """Learn again what lies below the goal, and go on live with what lies beyond; see `_process_batch`."""
+        task, goal = assigned.state, assigned.destination
+        below = bisect_left(batch.offsets, goal.offset)
+        if goal.asks_for_outputs or not below:
+            return False
+        task.replay_batch(batch.part(0, below))
+        self._accelerator.note(below)
+        if below == len(batch) and task.next_offset < goal.offset:
+            return True
+        self._publish_tally(assigned)
+        if not self._recovery.has_arrived(assigned, self._connection):
+            del running[batch.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
+            return True
+        return below == len(batch) or self._process_batch(batch.part(below, len(batch)), running)
 
     def _process_one(self, item: Record | Notice, running: dict[int, Assigned]) -> None:
         assigned = running.get(item.partition)

@@ -21,7 +21,8 @@ from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Found, Verdicts
 from consumer.checkpoint.unpickling import Admitted, decode_sections
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
-from consumer.learning.task import Outcome, PartitionTask
+from consumer.learning.output import Outcome
+from consumer.learning.task import PartitionTask
 from consumer.model_choice import model_kind
 from schemas.dead_letter import EXPECTED, MESSAGES
 from schemas.transaction import Limits, decode, parse_moment
@@ -30,7 +31,8 @@ from tests.oracle import decode as read
 
 if TYPE_CHECKING:
     from benchmarks.fuzzing.events import Mutant
-    from consumer.learning.task import Output, Tally
+    from consumer.learning.output import Output
+    from consumer.learning.task import Tally
     from consumer.record import Record
 
 EPISODE_CASES: Final = 1_000

@@ -19,25 +19,10 @@ if TYPE_CHECKING:
 
     from consumer.learning.identities import Identities
     from consumer.learning.ledger import Ledger
-    from consumer.learning.task import Output
     from schemas.transaction import Event
 
 DISCREPANCY_FLOOR: Final = 500
 """Millionths of a unit: smaller discrepancies are published as 0."""
-
-
-class Published(NamedTuple):
-    """What a batch of records publishes.
-
-    Attributes:
-        keys: of the predictions, in the records' order.
-        values: likewise.
-        letters: the dead letters, in the records' order.
-    """
-
-    keys: list[bytes | None]
-    values: list[bytes | None]
-    letters: list[Output]
 
 
 class Run(NamedTuple):

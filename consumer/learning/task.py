@@ -6,19 +6,17 @@ Pure: the same state and record give the same output and state. No clock, no ran
 from __future__ import annotations
 
 from collections import Counter
-from enum import IntEnum
 from math import nan
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from consumer.learning.batch import Published, encode_run, prediction_of, take_run
+from consumer.learning.batch import encode_run, prediction_of, take_run
 from consumer.learning.chain import OutcomeChain
 from consumer.learning.identities import Identities
 from consumer.learning.invalid_window import InvalidWindow
 from consumer.learning.ledger import Ledger
 from consumer.learning.model import Models
+from consumer.learning.output import Outcome, Output, Published
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
 from consumer.learning.state import SECTIONS, encode_state
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import ModelKind
     from consumer.record import Record, RecordBatch
-    from schemas.dead_letter import Headers
     from schemas.transaction import Event
 
 _USUAL_TYPES: Final = KNOWN_TYPES | {None}
@@ -43,25 +40,7 @@ _link_prediction: Final = Struct("<qBd").pack
 _link_other: Final = Struct("<qB").pack
 
 
-class Outcome(IntEnum):
-    """What became of a record; part of the chained digest, so the numbers never change."""
-
-    PREDICTION = 1
-    DEAD_LETTER = 2
-    REPEAT = 3
-    SKIPPED = 4
-
-
 _PREDICTION: Final = Outcome.PREDICTION  # a global is found faster than an enum's member
-
-
-class Output(msgspec.Struct, gc=False):
-    """What one record publishes: a prediction, or the record itself as a dead letter."""
-
-    outcome: Outcome
-    key: bytes | None
-    value: bytes | None
-    headers: Headers | None
 
 
 class Tally:
@@ -213,6 +192,14 @@ class PartitionTask:
             judge: is told of each dead letter's record once it is applied; what it raises comes out.
         """
         published = Published([], [], [])
+        self._apply_batch(batch, judge, published)
+        return published
+
+    def replay_batch(self, batch: RecordBatch) -> None:
+        """Apply the next records like `process_batch`, of which everything was published before."""
+        self._apply_batch(batch, lambda _record: None, None)
+
+    def _apply_batch(self, batch: RecordBatch, judge: Callable[[Record], None], published: Published | None) -> None:
         events = decode_plain(batch.values, batch.timestamps_ms, self._limits)
         self._leave_out_large(batch, events)
         at, end = 0, len(batch)
@@ -222,15 +209,11 @@ class PartitionTask:
                 break
             record = batch.record(at)
             output = self.process(record)
-            if output is not None:
-                if output.outcome is _PREDICTION:
-                    published.keys.append(output.key)
-                    published.values.append(output.value)
-                else:
-                    judge(record)
-                    published.letters.append(output)
+            if output is not None and output.outcome is not _PREDICTION:
+                judge(record)
+            if output is not None and published is not None:
+                published.add(output)
             at += 1
-        return published
 
     def _leave_out_large(self, batch: RecordBatch, events: list[Event | None]) -> None:
         """Leave to `process` what might not fit into the output; a plain event itself is small."""
@@ -240,7 +223,9 @@ class PartitionTask:
                 if len(key or b"") > most:
                     events[index] = None
 
-    def _process_run(self, batch: RecordBatch, events: Sequence[Event | None], start: int, published: Published) -> int:
+    def _process_run(
+        self, batch: RecordBatch, events: Sequence[Event | None], start: int, published: Published | None
+    ) -> int:
         """Apply the run of plain, new events that begins at `start`, where there is one; return where it ends."""
         model = self._models.only()
         if model is None or not model.takes_batches:
@@ -262,6 +247,8 @@ class PartitionTask:
         for first in run.firsts:
             self._check_route(keys[first], batch.partition, run.events[first])
         self.tally.add_run(run, model.events_learned - learned_before)
+        if published is None:
+            return stop
         published.keys.extend(keys)
         published.values.extend(
             encode_run(

@@ -116,6 +116,12 @@ MUTATIONS: Final = (
                 "            self._transaction.add(item.partition, again)\n"
                 "            goal.note(item, again)",
             ),
+            Edit(
+                _WORKER,
+                "        task.replay_batch(batch.part(0, below))\n",
+                "        again = task.process_batch(batch.part(0, below), lambda _record: None)\n"
+                "        self._transaction.add_batch(batch.partition, below, again)\n",
+            ),
         ),
     ),
     Mutation(
@@ -184,7 +190,7 @@ MUTATIONS: Final = (
                 "        if task is None or item.offset < task.next_offset:\n",
                 "        if task is None:\n",
             ),
-            Edit(_WORKER, "            or batch.offset < task.next_offset\n", ""),
+            Edit(_WORKER, "if task is None or batch.offset < task.next_offset or not", "if task is None or not"),
         ),
     ),
 )

@@ -20,9 +20,9 @@ from consumer.learning.features import get_features
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.model import ModelScope
+from consumer.learning.output import Outcome
 from consumer.learning.regressor import RegressorModel
 from consumer.learning.step import prequential_step
-from consumer.learning.task import Outcome
 from consumer.model_choice import model_kind
 from consumer.record import Record, batch_of
 from consumer.simulate.synthetic import synthetic_events
@@ -106,6 +106,25 @@ def test_batches_of_any_size_are_the_records_one_by_one(model: str, size: int) -
     assert vars(manys) == vars(ones)
     assert state_of(together) == state_of(alone)
     assert together.takes_batches
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("size", [1, 7, 4_000])
+def test_a_replay_leads_to_the_same_state(model: str, size: int) -> None:
+    """It publishes nothing, and judges nothing."""
+    records = shop(2_000)
+    alone, replayed = new_task(model), new_task(model)
+    Books().one_by_one(alone, records)
+    whole = batch_of(records)
+    for start in range(0, len(records), size):
+        replayed.replay_batch(whole.part(start, start + size))
+    assert state_of(replayed) == state_of(alone)
+
+
+def test_a_part_of_a_batch_has_its_own_records() -> None:
+    """With their headers."""
+    records = shop(30)
+    assert list(batch_of(records).part(7, 12).part(1, 4).records()) == records[8:11]
 
 
 @pytest.mark.parametrize("scope", [ModelScope.STORE, ModelScope.ITEM])

@@ -21,8 +21,8 @@ from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.identities import Identities, digests
 from consumer.learning.ledger import Ledger, Posting
 from consumer.learning.model import ModelScope
+from consumer.learning.output import Outcome
 from consumer.learning.step import _is_linear, prequential_step
-from consumer.learning.task import Outcome
 from consumer.record import Record
 from consumer.simulate.faults import with_faults
 from consumer.simulate.synthetic import synthetic_events

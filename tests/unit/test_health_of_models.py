@@ -21,10 +21,10 @@ from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.health import _LAYOUTS, _of_rust, _read, examine, hidden_in, infinite_on_purpose
 from consumer.learning.model import BrokenModelError, ModelScope
+from consumer.learning.output import Outcome
 from consumer.learning.pickled import pickled
 from consumer.learning.regressor import RegressorKind
 from consumer.learning.step import prequential_step
-from consumer.learning.task import Outcome
 from consumer.learning.typical import EXTREMES, predictions, typical_samples
 from consumer.record import Record
 from schemas.transaction import Limits
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from consumer.learning import PartitionTask
     from consumer.learning.features import Features
-    from consumer.learning.task import Output
+    from consumer.learning.output import Output
 
 NOT_FINITE: Final = (math.inf, -math.inf, math.nan)
 TYPICAL: Final = list(typical_samples())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
-from consumer.learning.task import Outcome, Output
+from consumer.learning.output import Outcome, Output
 from consumer.record import Record
 from schemas.dead_letter import EXPECTED, MESSAGES
 from schemas.transaction import Limits
