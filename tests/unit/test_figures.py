@@ -167,7 +167,7 @@ def test_show_refuses_an_unknown_name(monkeypatch: pytest.MonkeyPatch, capsys: p
     """A misspelt name is answered with the ones there are, and code 2."""
     monkeypatch.setattr(sys, "argv", ["show", "kil"])
     assert show.main() == 2
-    assert "expected one of bit-for-bit, kill" in capsys.readouterr().err
+    assert "expected one of bit-for-bit, bit-for-bit-fast, kill" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(show.DEMONSTRATIONS))

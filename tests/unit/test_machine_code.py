@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 import struct
@@ -34,6 +35,9 @@ from tests.unit.test_guarded import absurd_runs, grocery, short, uneven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+TIMES: Final = int(os.environ.get("EXAMPLES_TIMES", "1"))
+"""How many times the usual number of examples; `make show NAME=bit-for-bit-fast` takes more."""
 
 EVENTS: Final = [decode(event.value, event.timestamp_ms, Limits()) for event in synthetic_events(seed=6, limit=3_000)]
 
@@ -87,7 +91,7 @@ def features_of(event: Event) -> dict[str, float]:
     return dict(zip(FEATURE_NAMES, values, strict=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 * TIMES, deadline=None)
 @given(pipelines(), samples, st.integers(1, 60))
 def test_linear_is_river_to_the_bit(
     factory: Callable[[], Any], chosen: list[tuple[int, float | None]], size: int
@@ -113,7 +117,7 @@ def test_linear_is_river_to_the_bit(
     assert bits(flushed.predict_one(probe)) == bits(river.predict_one(probe))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50 * TIMES, deadline=None)
 @given(samples, st.lists(st.sampled_from(["Python", "one", "many"]), min_size=1, max_size=8))
 def test_linear_may_change_over_at_any_event(chosen: list[tuple[int, float | None]], ways: list[str]) -> None:
     """From Python to machine code, through a checkpoint and back."""
@@ -178,7 +182,7 @@ def applied(model: GuardedModel, part: Sequence[tuple[Event, Posting]]) -> tuple
     return [bits(each) for each in predictions], list(counts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 * TIMES, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 400))
 def test_guarded_is_python_s_to_the_bit(seed: int, size: int) -> None:
     """Predictions, counts and checkpoint, whatever the batches; and gates do open and close in these."""
@@ -199,7 +203,7 @@ def test_guarded_is_python_s_to_the_bit(seed: int, size: int) -> None:
     assert opened
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 * TIMES, deadline=None)
 @given(absurd_runs, st.integers(1, 100))
 def test_guarded_is_python_s_whatever_comes(runs: list[tuple[Event, int | None, bool, int]], size: int) -> None:
     """Quantities, levels, costs and times at their bounds, and items whose level no double holds."""
