@@ -22,6 +22,7 @@ RATES = {
     "worker-linear-at-least-once": 70_000,
     "worker-guarded-exactly-once": 50_000,
     "worker-guarded-at-least-once": 55_000,
+    "replay": 90_000,
     "bytewax": 40_000,
     "quix-exactly-once": 10_000,
     "quix-at-least-once": 12_000,

@@ -90,41 +90,56 @@ def _quix(guarantee: str) -> Contender:
 
 
 BARE: Final = Contender("bare", "bare River loop (no Kafka)", Kind.LIMIT, f"{_PACKAGE}.bare", Publishes.NOTHING)
-WORKER: Final = _worker("linear", "exactly_once")
+PASS_THROUGH: Final = Contender(
+    "pass-through",
+    "pass-through, exactly once",
+    Kind.LIMIT,
+    f"{_PACKAGE}.pass_through",
+    Publishes.COPY,
+    settings={"PROCESSING_GUARANTEE": "exactly_once"},
+)
+LINEAR: Final = _worker("linear", "exactly_once")
+GUARDED: Final = _worker("guarded", "exactly_once")
+REPLAY: Final = Contender(
+    "replay",
+    "worker linear, replay",
+    Kind.OURS,
+    f"{_PACKAGE}.replay",
+    Publishes.PREDICTION,
+    "linear",
+    {"MODEL": "linear", "PROCESSING_GUARANTEE": "exactly_once"},
+)
+BYTEWAX_FLOW: Final = Contender(
+    "bytewax",
+    f"bytewax {BYTEWAX.version}, no guarantee",
+    Kind.PEER,
+    f"{_PACKAGE}.bytewax_flow",
+    Publishes.PREDICTION,
+    "linear",
+    peer=BYTEWAX,
+)
+QUIX_EXACTLY_ONCE: Final = _quix("exactly_once")
+FAUST_APP: Final = Contender(
+    "faust",
+    f"Faust {FAUST.version}, at least once",
+    Kind.PEER,
+    f"{_PACKAGE}.faust_app",
+    Publishes.PREDICTION,
+    "linear",
+    peer=FAUST,
+    most_events=50_000,
+)
 
 CONTENDERS: Final = (
     BARE,
-    Contender(
-        "pass-through",
-        "pass-through, exactly once",
-        Kind.LIMIT,
-        f"{_PACKAGE}.pass_through",
-        Publishes.COPY,
-        settings={"PROCESSING_GUARANTEE": "exactly_once"},
-    ),
-    WORKER,
+    PASS_THROUGH,
+    LINEAR,
     _worker("linear", "at_least_once"),
-    _worker("guarded", "exactly_once"),
+    GUARDED,
     _worker("guarded", "at_least_once"),
-    Contender(
-        "bytewax",
-        f"bytewax {BYTEWAX.version}, no guarantee",
-        Kind.PEER,
-        f"{_PACKAGE}.bytewax_flow",
-        Publishes.PREDICTION,
-        "linear",
-        peer=BYTEWAX,
-    ),
-    _quix("exactly_once"),
+    REPLAY,
+    BYTEWAX_FLOW,
+    QUIX_EXACTLY_ONCE,
     _quix("at_least_once"),
-    Contender(
-        "faust",
-        f"Faust {FAUST.version}, at least once",
-        Kind.PEER,
-        f"{_PACKAGE}.faust_app",
-        Publishes.PREDICTION,
-        "linear",
-        peer=FAUST,
-        most_events=50_000,
-    ),
+    FAUST_APP,
 )

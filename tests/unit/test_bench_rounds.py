@@ -14,7 +14,7 @@ import pytest
 from benchmarks.bench import ROOT
 from benchmarks.bench.calibration import Calibration, calibrate, far_off
 from benchmarks.bench.outcome import DEFAULT_EVENTS
-from benchmarks.bench.roster import BARE, CONTENDERS, WORKER
+from benchmarks.bench.roster import BARE, CONTENDERS, LINEAR
 from benchmarks.bench.rounds import TimeLeft, run_rounds
 from benchmarks.bench.stopwatch import Stopwatch, peak_bytes
 from benchmarks.bench.verification import VerificationError
@@ -70,7 +70,7 @@ def test_a_failed_check_ends_the_run() -> None:
     """No round is kept once a contender did other work."""
 
     def turn(contender: Contender) -> Run:
-        if contender is WORKER:
+        if contender is LINEAR:
             raise VerificationError("it lost one")
         return run_at(1000)
 
@@ -191,7 +191,7 @@ def test_a_small_process_looks_small_beside_a_large_parent() -> None:
 def test_medians_spreads_and_ratios() -> None:
     """The ratio is to the bare loop of the same round: a slow minute that hits both leaves it as it is."""
     found = {row.name: row for row in outcome([round_at(1.0), round_at(0.5), round_at(0.9)]).rows}
-    worker = found[WORKER.name]
+    worker = found[LINEAR.name]
     assert (worker.rate.median, worker.rate.lowest, worker.rate.highest) == pytest.approx((54_000, 30_000, 60_000))
     assert (worker.ratio.median, worker.ratio.lowest, worker.ratio.highest) == pytest.approx((0.6, 0.6, 0.6))
     assert (worker.cpu_us.median, worker.cpu_us.lowest) == pytest.approx((1e6 / 54_000, 1e6 / 60_000))

@@ -18,7 +18,7 @@ from benchmarks.bench.outcome import Outcome
 from benchmarks.bench.peers import FAUST
 from benchmarks.bench.plot import plot
 from benchmarks.bench.progress import Shown
-from benchmarks.bench.roster import CONTENDERS, WORKER
+from benchmarks.bench.roster import CONTENDERS, LINEAR
 from benchmarks.bench.rounds import Round
 from benchmarks.bench.table import markdown, table
 from benchmarks.bench.verification import VerificationError
@@ -198,8 +198,8 @@ def test_in_a_pipe_progress_is_a_line_a_turn() -> None:
     console = Console(file=io.StringIO(), width=60)
     with Shown(2, 1, console) as shown:
         shown.phase("sending 5 events")
-        shown.begins(0, WORKER, 61.0)
-        shown.ended(0, WORKER, run_at(1234))
+        shown.begins(0, LINEAR, 61.0)
+        shown.ended(0, LINEAR, run_at(1234))
     assert isinstance(console.file, io.StringIO)
     sending, turn = console.file.getvalue().splitlines()
     assert sending == "sending 5 events"
