@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from benchmarks.bench.calibration import calibrate, far_off
-from benchmarks.bench.outcome import LEAST_ROUNDS, not_quiet
+from benchmarks.bench.calibration import calibrate
+from benchmarks.claims import doubts
 from benchmarks.figures import CACHE, Report, provenance
 from benchmarks.latency.page import write
 from benchmarks.latency.rows import figures, rows
@@ -19,7 +19,6 @@ from benchmarks.latency.turn import PARTITIONS, WARM_UP_SECONDS, take_turn
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.bench.calibration import Calibration
     from benchmarks.latency.turn import Turn
     from tests.kafka import Broker
 
@@ -56,24 +55,12 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     for figure in figures(turns):
         report.add(figure)
     source = provenance(report.started)
-    doubts = _doubts(rounds, calibrations, is_short=bool(asked), is_clean=source["is_clean"])
-    for doubt in doubts:
+    shortened = [name for name in ("ROUNDS", "TURN_SECONDS") if os.environ.get(name)]
+    why_not = doubts(calibrations, shortened_by=shortened, is_clean=source["is_clean"])
+    for doubt in why_not:
         print(f"  not to be claimed: {doubt}", flush=True)
-    report.is_claimed = not doubts
-    write(found, source, aside=CACHE / "latency.svg" if doubts else None)
-
-
-def _doubts(rounds: int, calibrations: list[Calibration], *, is_short: bool, is_clean: bool) -> list[str]:
-    """Return why the figures are not to be claimed; nothing where they are."""
-    doubts = [] if calibrations[0].is_quiet else [not_quiet(calibrations[0])]
-    doubts += [f"round {number + 1} lies far off, see the calibrations" for number in far_off(calibrations)]
-    if rounds < LEAST_ROUNDS:
-        doubts.append(f"{rounds} rounds, expected at least {LEAST_ROUNDS}")
-    if is_short:
-        doubts.append("TURN_SECONDS is set")
-    if not is_clean:
-        doubts.append("what ran is not what the commit holds")
-    return doubts
+    report.is_claimed = not why_not
+    write(found, source, aside=CACHE / "latency.svg" if why_not else None)
 
 
 def _told(turn: Turn) -> str:
