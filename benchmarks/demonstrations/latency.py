@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from benchmarks.bench.calibration import calibrate
-from benchmarks.claims import doubts
+from benchmarks.claims import calibrate_at_rest, doubts
 from benchmarks.figures import CACHE, Report, provenance
 from benchmarks.latency.page import write
 from benchmarks.latency.rows import figures, rows
@@ -34,7 +34,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     asked = float(os.environ.get("TURN_SECONDS") or 0)
     rng = random.Random(SEED)
     turns: list[Turn] = []
-    calibrations = [calibrate()]
+    calibrations = [calibrate_at_rest()]
     for number in range(1, rounds + 1):
         for each, setting in enumerate(rng.sample(SETTINGS, len(SETTINGS)), start=1):
             place = directory / f"{number}-{each}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from benchmarks.bench.calibration import calibrate
-from benchmarks.claims import doubts
+from benchmarks.claims import calibrate_at_rest, doubts
 from benchmarks.figures import Report, provenance
 from benchmarks.scaling.bounds import joining_figures, limit, rate_figures
 from benchmarks.scaling.joining import RATE, Joining, join
@@ -42,7 +42,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     track = Track(broker.bootstrap_servers, directory / "turns", events)
     rng = random.Random(SEED)
     done: list[dict[int, Turn]] = []
-    calibrations = [calibrate()]
+    calibrations = [calibrate_at_rest()]
     for each in range(1, rounds + 1):
         turns: dict[int, Turn] = {}
         for workers in rng.sample((1, 2), 2):
@@ -54,6 +54,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     for each in range(1, joinings + 1):
         joined.append(join(broker.bootstrap_servers, directory / f"joining-{each}", seed=SEED + each))
         print(f"  joining {each} of {joinings}: {msgspec.to_builtins(joined[-1])}", flush=True)
+    calibrations.append(calibrate())  # the joinings are one more round
     report.counts.update(
         cores=cores,
         events=number,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.claims import doubts
+from benchmarks.claims import calibrate_at_rest, doubts
 from benchmarks.scaling.bounds import joining_figures, limit, most, rate_figures
 from benchmarks.scaling.cores import CoreMeter, Used, busy_ticks, children, split
 from benchmarks.scaling.joining import Joining
@@ -147,6 +147,16 @@ def test_a_process_is_measured() -> None:
 
 
 # What may be claimed
+
+
+def test_a_broker_that_has_just_started_may_come_to_rest() -> None:
+    """The first quiet moment counts; where there is none, what was found last is told."""
+    pauses: list[float] = []
+    found = iter([BUSY, BUSY, QUIET, BUSY])
+    assert calibrate_at_rest(lambda: next(found), pauses.append) == QUIET
+    assert len(pauses) == 2
+    assert calibrate_at_rest(lambda: BUSY, pauses.append) == BUSY
+    assert len(pauses) == 2 + 9
 
 
 def test_a_whole_undisturbed_run_may_be_claimed() -> None:
