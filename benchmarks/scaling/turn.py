@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 PARTITIONS: Final = 4
 MODEL: Final = "guarded"  # the default, said because a stage has another
-_WARM_UP_SHARE: Final = 0.05
+_WARM_UP_EVENTS: Final = 60_000
+"""So many that each of two workers has loaded its machine code, which one does that has seen 20,000."""
+
+_WARM_UP_SHARE: Final = 0.2
+"""Of all events at most, where they are few."""
+
+_SETTLE_SECONDS: Final = 3.0
+"""What a worker begins to load beside its loop at the warm-up's end is there by then."""
+
 _READY_SECONDS: Final = 120.0
 _DONE_SECONDS: Final = 600.0
 _ASK_SECONDS: Final = 0.02
@@ -105,16 +113,17 @@ class Track:
             _delete(stage)
 
     def _on(self, stage: Stage, number: int) -> Turn:
-        warm = int(len(self._events) * _WARM_UP_SHARE)
-        stage.send(self._events[:warm])
+        warm = min(_WARM_UP_EVENTS, int(len(self._events) * _WARM_UP_SHARE))
         offsets = CommittedOffsets(stage)
         with stage.worker("scale", "--workers", str(number), MODEL=MODEL) as workers:
-            stage.wait_until_done(_READY_SECONDS)
             wait_until(
                 lambda: are_shared(workers.events(), number, PARTITIONS),
                 _READY_SECONDS,
                 "the workers to share the partitions",
             )
+            stage.send(self._events[:warm])
+            stage.wait_until_done(_READY_SECONDS)
+            time.sleep(_SETTLE_SECONDS)
             backlog = Backlog(self._bootstrap_servers, stage.input)
             backlog.add(self._events[warm:])
             ends = _data_ends(stage)
