@@ -86,7 +86,6 @@ def _quix(guarantee: str) -> Contender:
         "linear",
         {"PROCESSING_GUARANTEE": guarantee},
         QUIX,
-        most_events=200_000,
     )
 
 
