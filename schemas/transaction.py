@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
@@ -33,6 +32,7 @@ MOST_LEVELS: Final = 100
 pydantic's not even for each kind of nesting at the same depth: so it is drawn here, below theirs."""
 
 PLAIN_BYTES: Final = 4_096  # a longer value may hold a number on whose digits the two parsers disagree
+_CACHED_MOMENTS: Final = 4_096
 _CACHED_CHARACTERS: Final = 64  # a fraction may have any number of digits: 4,096 of those would fill the memory
 
 _ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -203,7 +203,14 @@ def parse_moment(text: str) -> Moment:
     Raises:
         ValueError: the text has not that form, or such a day or time does not exist.
     """
-    return _remembered_moment(text) if len(text) <= _CACHED_CHARACTERS else _read_moment(text)
+    moment = _moments.get(text)
+    if moment is None:
+        moment = _read_moment(text)
+        if len(text) <= _CACHED_CHARACTERS:
+            if len(_moments) >= _CACHED_MOMENTS:
+                _moments.clear()
+            _moments[text] = moment
+    return moment
 
 
 def _read_moment(text: str) -> Moment:
@@ -220,7 +227,7 @@ def _read_moment(text: str) -> Moment:
     return Moment(us, moment.weekday(), moment.month, moment.year)
 
 
-_remembered_moment: Final = lru_cache(maxsize=4096)(_read_moment)  # the lines of one receipt share their time
+_moments: Final[dict[str, Moment]] = {}  # the lines of one receipt share their time
 
 
 def decode(value: bytes | None, timestamp_ms: int, limits: Limits) -> Event:
@@ -269,7 +276,7 @@ def decode_plain(values: Sequence[bytes | None], timestamps_ms: Sequence[int], l
     most, ahead_us = limits.max_quantity, limits.max_clock_ahead_seconds * MILLION
     surely_past_us = min(timestamps_ms, default=0) * 1000 + ahead_us
     are_plain = _are_plain(values)
-    whole = _WHOLE.get
+    whole, remembered = _WHOLE.get, _moments.get
     events: list[Event | None] = []
     append = events.append
     for value, timestamp_ms in zip(values, timestamps_ms, strict=True):
@@ -278,8 +285,7 @@ def decode_plain(values: Sequence[bytes | None], timestamps_ms: Sequence[int], l
             continue
         try:
             event = _msgspec_decode(value)
-            text = event.occurred_at
-            event.moment = moment = _remembered_moment(text) if len(text) <= _CACHED_CHARACTERS else _read_moment(text)
+            event.moment = moment = remembered(event.occurred_at) or parse_moment(event.occurred_at)
         except (ValueError, OverflowError):  # a DecodeError of msgspec's and a UnicodeDecodeError are ValueErrors
             append(None)
             continue

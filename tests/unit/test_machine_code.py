@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import struct
+import subprocess
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,7 @@ from consumer.simulate.synthetic import synthetic_events
 from schemas.transaction import Event, Limits, decode
 from tests.core import post
 from tests.kafka import wait_until
+from tests.stage import ROOT
 from tests.unit.test_guarded import absurd_runs, grocery, short, uneven
 
 if TYPE_CHECKING:
@@ -299,3 +301,19 @@ def test_the_log_says_whether_it_is_there(why: str | None, monkeypatch: pytest.M
     (line,) = lines
     assert line["event"] == ("accelerated" if why is None else "not_accelerated")
     assert why is None or why in line["reason"]
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time() -> None:
+    """As in a container whose file system is read-only: the same code, only later."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from consumer.learning import acceleration; print(acceleration.load())"],
+        env={
+            **os.environ,
+            "NUMBA_CACHE_LOCATOR_CLASSES": "IPythonCacheLocator",
+        },  # which is none, outside of a notebook
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.stdout, done.returncode) == ("None\n", 0), done.stderr

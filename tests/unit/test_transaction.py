@@ -19,7 +19,7 @@ from schemas.transaction import (
     Limits,
     _decode_any,
     _decode_plain,
-    _remembered_moment,
+    _moments,
     decode,
     parse_moment,
 )
@@ -641,10 +641,17 @@ def test_no_moment(written: str) -> None:
 def test_long_times_are_not_remembered() -> None:
     """A fraction of a second may be a megabyte long: a few thousand of those in the cache would fill the memory."""
     written = WHEN.replace("Z", "." + "0" * 1_000 + "Z")
-    before = _remembered_moment.cache_info().currsize
+    _moments.clear()
     assert parse_moment(written) == parse_moment(WHEN)
     assert decode(value_of(occurred_at=written), KAFKA_MS, Limits()).occurred_us == KAFKA_MS * 1000
-    assert _remembered_moment.cache_info().currsize <= before + 1
+    assert set(_moments) <= {WHEN}
+
+
+def test_only_so_many_times_are_remembered() -> None:
+    """Each till writes its own: what is remembered of them is bounded."""
+    for minute in range(5_000):
+        parse_moment(f"2017-03-{1 + minute // 1_440:02d}T{minute // 60 % 24:02d}:{minute % 60:02d}:00Z")
+        assert len(_moments) <= 4_096
 
 
 def test_the_end_of_the_calendar_has_no_leap_second() -> None:
