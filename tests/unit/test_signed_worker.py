@@ -133,5 +133,9 @@ def test_nothing_that_a_restore_would_refuse_is_referenced(
     monkeypatch.setattr("consumer.learning.model.Models.snapshot", with_a_stranger)
     shop.run()
     assert shop.reference().checkpoint_offset == 20
-    assert "posix.system" in shop.line("checkpoint_failed")["reason"]
+    reasons = [
+        line["reason"] for line in shop.lines if line["event"] == "checkpoint_failed"
+    ]  # a busy machine: tried twice
+    assert reasons
+    assert all("posix.system" in reason for reason in reasons)
     assert [int(path.name.split("-")[0]) for path in shop.directory.rglob("*.checkpoint")] == [20]
