@@ -12,7 +12,7 @@ FIXED := PYTHONHASHSEED=0
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo demo-recovery test test-deep lint show chaos bench clean
+.PHONY: help demo demo-recovery test test-deep lint show chaos bench bench-check clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -60,6 +60,9 @@ chaos: $(READY) ## Every fault at once; MINUTES=3, SEED=, CLUSTER=1, STORE=s3, R
 
 bench: $(READY) ## Measure this worker beside bare River and its peers; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
 	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)
+
+bench-check: $(READY) ## Is the worker as fast as was recorded? Ratios to bare River only; RECORD=1 on a quiet machine.
+	@$(BIN)/python -m benchmarks.bench.check $(RECORD:%=--record)
 
 demo-recovery: $(READY) ## Kill the worker 20 times and count what a reader sees lost, doubled or differing (Docker, or Java 17 with Maven).
 	@$(BIN)/python -m benchmarks.recovery_demo $(ARGS)

@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 CACHE = Path(__file__).parents[1] / ".cache"
 """Where the figures of runs go that claim nothing, shorter ones for one."""
 
-_LIBRARIES = ("confluent-kafka", "river", "msgspec", "pydantic")
+_LIBRARIES = ("confluent-kafka", "river", "msgspec", "numba", "pydantic")
 _WRITTEN = (  # by runs, not what runs
     ":!benchmarks/results",
     *(f":!docs/{name}" for name in ("benchmarks.md", "latency.md", "images/bench.svg", "images/latency.svg")),
