@@ -28,7 +28,10 @@ def load_beside(log: FilteringBoundLogger) -> None:
         else:
             log.warning("not_accelerated", reason=f"{why}; the same predictions, in more time", seconds=seconds)
 
-    threading.Thread(target=load, name="accelerate", daemon=True).start()
+    try:
+        threading.Thread(target=load, name="accelerate", daemon=True).start()
+    except RuntimeError as error:  # no thread to be had, and nothing depends on it
+        log.warning("not_accelerated", reason=str(error), seconds=0.0)
 
 
 class Accelerator:

@@ -79,7 +79,7 @@ _SHORTEST_BROKER_FREEZE: Final = 5.0
 _LONGEST_LEADER_FREEZE: Final = 20.0  # the others have elected another one long before
 _STAY_SECONDS: Final = 12.0
 _SPANS: Final[Mapping[Kind, tuple[float, float]]] = {
-    Kind.KILL_IN_RECOVERY: (0.1, 3.5),  # after the start: before, while and after River is imported, and in the replay
+    Kind.KILL_IN_RECOVERY: (0.1, 2.4),  # after the start: before, while and after River is imported, and in the replay
     Kind.ZOMBIE: (0.5, 4.0),  # beyond the moment at which the group gives it up
     Kind.REPLACED: (0.0, 3.0),
     Kind.JOIN: (_STAY_SECONDS, _STAY_SECONDS * 1.5),  # from its first live partition to its leaving

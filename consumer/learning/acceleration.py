@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from schemas.transaction import MILLION, Event, parse_moment
+
 if TYPE_CHECKING:
     from types import ModuleType
 
 _TRIED: Final = 20_000
+_EVENTS: Final = 600
 
 
 class _Loaded:
@@ -34,10 +37,13 @@ def load() -> str | None:
     """
     try:
         from consumer.learning import compiled as module  # noqa: PLC0415 -- that is what takes so long
+
+        if not takes_exact_roots(module):
+            return "its roots differ from Python's in their last bits on this machine"
+        if not steps_agree(module):
+            return "its steps differ from Python's on this machine"
     except Exception as error:  # noqa: BLE001 -- a compiler may fail in any way, and nothing depends on it
         return f"{type(error).__name__}: {error}"
-    if not takes_exact_roots(module):
-        return "its roots differ from Python's in their last bits on this machine"
     _Loaded.module = module
     return None
 
@@ -53,3 +59,52 @@ def takes_exact_roots(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
     found = np.array(numbers)
     module.roots(found, 0.5)
     return bool(found.tolist() == [number**0.5 for number in numbers])
+
+
+def steps_agree(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
+    """Step both models through some events either way: whatever else is amiss, such as code kept from another day."""
+    from consumer.learning.arrays import PipelineArrays  # noqa: PLC0415
+    from consumer.learning.guarded import GuardedModel  # noqa: PLC0415 -- which asks this module for compiled code
+    from consumer.learning.guarded_arrays import GuardedArrays  # noqa: PLC0415
+    from consumer.learning.linear import get_ml_pipeline  # noqa: PLC0415
+    from consumer.learning.step import compiled_step, prequential_step  # noqa: PLC0415
+
+    events = [_event(number) for number in range(_EVENTS)]
+    levels: list[float | None] = [None if number % 7 == 0 else number % 97 / 3 for number in range(_EVENTS)]
+    plain, fast = prequential_step(get_ml_pipeline()), compiled_step(get_ml_pipeline(), module)
+    if (
+        plain.run_many is None
+        or fast.run_many is None
+        or plain.run_many(events, levels) != fast.run_many(events, levels)
+    ):
+        return False
+    befores = [100 * MILLION] * _EVENTS
+    lates = [False] * _EVENTS
+    guarded = GuardedModel()
+    arrays = GuardedArrays(module, guarded.state()["share"], {}, 0)
+    if arrays.steps(events, befores, lates) != guarded.python_steps(events, befores, lates):
+        return False
+    (pipeline, *rest), state = arrays.share(), guarded.state()
+    wanted_pipeline, *wanted_rest = state["share"]
+    numbers, wanted_numbers = (PipelineArrays(each).numbers.tolist() for each in (pipeline, wanted_pipeline))
+    gates = {key: gate.snapshot() for key, gate in arrays.gates().items()}
+    return (rest, gates, numbers) == (wanted_rest, state["gates"], wanted_numbers)
+
+
+def _event(number: int) -> Event:
+    """Return an event of one of two stores, one in four a receipt of which a fifth to a sixth is missing."""
+    is_receipt = number % 4 == 0
+    quantity = (number % 50 + 10) * MILLION if is_receipt else -(number % 3 + 1) * MILLION
+    missing = quantity // (5 + number % 2) if is_receipt else 0
+    occurred_at = f"2025-{number // 60 % 12 + 1:02d}-{number % 28 + 1:02d}T12:00:00Z"
+    return Event(
+        transaction_id=str(number),
+        store_id=f"s{number % 2}",
+        sku=f"{number % 11}",
+        quantity=quantity / MILLION,
+        occurred_at=occurred_at,
+        unit_cost=number % 13 / 8,
+        quantity_millionths=quantity,
+        level_millionths=100 * MILLION + quantity - missing,
+        moment=parse_moment(occurred_at),
+    )

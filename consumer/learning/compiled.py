@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numba
 import numpy as np
 
-from consumer.learning import gate, share
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,20 +34,22 @@ INTERCEPT_RATE: Final = 1
 CLIP: Final = 2
 HALF: Final = 3
 
-_DEVIATIONS: Final = share.DEVIATIONS
-_FIRST_SPREAD: Final = share.FIRST_SPREAD
-_LARGEST_SHARE: Final = share.LARGEST_SHARE
-_LEAST: Final = share.LEAST
-_LEAST_SPREAD: Final = share.LEAST_SPREAD
-_MOST: Final = share.MOST
-_REFRESH: Final = share.REFRESH
-_SPREAD_RATE: Final = share.SPREAD_RATE
-_USUAL_SQUARED: Final = share.USUAL_TIMES * share.USUAL_TIMES
-_CLEAR_WIN: Final = gate.CLEAR_WIN
-_LARGEST_VOTE: Final = gate.LARGEST_VOTE
-_LEAST_ERROR: Final = gate.LEAST_ERROR
-_LEAST_VOTES: Final = gate.LEAST_VOTES
-_MEMORY: Final = gate.MEMORY
+# And the constants of share and gate. They are arguments: code that is kept on disk must not hold those of an older
+# version, and Numba looks at this file alone to find out whether it still fits.
+DEVIATIONS: Final = 0
+FIRST_SPREAD: Final = 1
+LARGEST_SHARE: Final = 2
+LEAST_SPREAD: Final = 3
+REFRESH: Final = 4
+SPREAD_RATE: Final = 5
+USUAL_SQUARED: Final = 6
+CLEAR_WIN: Final = 7
+LARGEST_VOTE: Final = 8
+LEAST_ERROR: Final = 9
+LEAST_VOTES: Final = 10
+MEMORY: Final = 11
+LEAST: Final = 12
+MOST: Final = 18
 
 # What an event is to `guarded_steps`.
 UNOBSERVED: Final = 0
@@ -69,7 +69,7 @@ def _compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., An
         options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
         try:
             compiled = numba.njit(signature, cache=True, **options)(function)
-        except RuntimeError:  # nowhere to keep it
+        except Exception:  # noqa: BLE001 -- nowhere to keep it, a full disk, or a damaged file of an earlier process
             compiled = numba.njit(signature, **options)(function)
         made: Callable[..., Any] = compiled
         return made
@@ -137,11 +137,11 @@ def linear_steps(pipeline: Any, parameters: Any, deviations: Any, features: Any,
             _learn(pipeline, parameters, deviations, scaled, x, levels[row])
 
 
-@_compiled("float64(float64)")
-def _bounded(value: float) -> float:
-    if -_LARGEST_SHARE <= value <= _LARGEST_SHARE:
+@_compiled("float64(float64, float64)")
+def _bounded(value: float, largest: float) -> float:
+    if -largest <= value <= largest:
         return value
-    return -_LARGEST_SHARE if value < -_LARGEST_SHARE else _LARGEST_SHARE
+    return -largest if value < -largest else largest
 
 
 @_compiled("void(float64[::1], float64[::1], float64[::1])")
@@ -153,40 +153,45 @@ def _bound_features(x: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- a
             x[i] = lows[i] if x[i] < lows[i] else highs[i]
 
 
-@_compiled("void(float64[::1], float64[::1], float64[::1])")
-def _refresh(pipeline: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- arrays
+@_compiled("void(float64[::1], float64[::1], float64[::1], float64[::1])")
+def _refresh(pipeline: Any, constants: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- arrays
     """Let the features' bounds follow their moments."""
     for i in range(_FEATURES):
-        reach = _DEVIATIONS * sqrt(pipeline[VARIANCES + i])
+        reach = constants[DEVIATIONS] * sqrt(pipeline[VARIANCES + i])
         low, high = pipeline[MEANS + i] - reach, pipeline[MEANS + i] + reach
-        lows[i] = max(low, _LEAST[i])
-        highs[i] = min(high, _MOST[i])
+        lows[i] = max(low, constants[LEAST + i])
+        highs[i] = min(high, constants[MOST + i])
 
 
-@_compiled("void(float64[::1], float64, float64)")
-def _vote(gate: Any, missing: float, corrected_by: float) -> None:  # noqa: ANN401 -- an array
+@_compiled("void(float64[::1], float64[::1], float64, float64)")
+def _vote(gate: Any, constants: Any, missing: float, corrected_by: float) -> None:  # noqa: ANN401 -- arrays
     """Count one observed event: votes, the error without, the error corrected, and whether the gate is open then."""
     left = missing - corrected_by
     without, corrected = missing * missing, left * left
     if gate[3] != 0.0:
-        largest = _LARGEST_VOTE * gate[1]
+        largest = constants[LARGEST_VOTE] * gate[1]
         without, corrected = min(without, largest), min(corrected, largest)
-    if gate[0] < _MEMORY:
+    if gate[0] < constants[MEMORY]:
         gate[0] += 1.0
     gate[1] += (without - gate[1]) / gate[0]
     gate[2] += (corrected - gate[2]) / gate[0]
-    has_earned = gate[0] >= _LEAST_VOTES and gate[1] > _LEAST_ERROR and gate[2] < _CLEAR_WIN * gate[1]
+    has_earned = (
+        gate[0] >= constants[LEAST_VOTES]
+        and gate[1] > constants[LEAST_ERROR]
+        and gate[2] < constants[CLEAR_WIN] * gate[1]
+    )
     gate[3] = 1.0 if has_earned else 0.0
 
 
 @_compiled(
-    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], float64[::1], "
-    "int64[:, ::1], int64[::1], float64[:, ::1], int64[:, ::1], float64[:, ::1], int64[:, ::1], float64[::1], "
-    "int64[::1])"
+    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], "
+    "float64[::1], int64[:, ::1], int64[::1], float64[:, ::1], int64[:, ::1], float64[:, ::1], int64[:, ::1], "
+    "float64[::1], int64[::1])"
 )
 def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, crosses over into machine code, once
     pipeline: Any,  # noqa: ANN401 -- arrays, all of them
     parameters: Any,  # noqa: ANN401
+    constants: Any,  # noqa: ANN401
     deviations: Any,  # noqa: ANN401
     lows: Any,  # noqa: ANN401
     highs: Any,  # noqa: ANN401
@@ -206,6 +211,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
     Args:
         pipeline: the share's numbers.
         parameters: its parameters.
+        constants: those of share and gate.
         deviations: the roots of its variances.
         lows: its features' lower bounds.
         highs: the upper ones.
@@ -246,32 +252,34 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         if what == UNOBSERVED:
             if is_open:
                 _bound_features(x, lows, highs)
-                predictions[row] = predicted + _bounded(_predict(pipeline, deviations, x)) * (size / _MILLION)
+                predictions[row] = predicted + _bounded(_predict(pipeline, deviations, x), constants[LARGEST_SHARE]) * (
+                    size / _MILLION
+                )
             continue
-        missing = _bounded((events[row, 2] - expected) / size)
+        missing = _bounded((events[row, 2] - expected) / size, constants[LARGEST_SHARE])
 
         _bound_features(x, lows, highs)
         share = _predict(pipeline, deviations, x)
         kind = (events[row, 4] // MAGNITUDES) % len(spreads)
         spread = spreads[kind]
         if isnan(spread):
-            spread = _FIRST_SPREAD
+            spread = constants[FIRST_SPREAD]
             spread_order[counters[2], 0], spread_order[counters[2], 1] = kind, row
             counters[2] += 1
         target = missing
         surprise = missing - share
         squared = surprise * surprise
-        largest = _USUAL_SQUARED * max(spread, _LEAST_SPREAD)
+        largest = constants[USUAL_SQUARED] * max(spread, constants[LEAST_SPREAD])
         if squared > largest:
             squared = largest
             target = share + (sqrt(largest) if surprise > 0.0 else -sqrt(largest))
-        spreads[kind] = spread + (squared - spread) * _SPREAD_RATE
+        spreads[kind] = spread + (squared - spread) * constants[SPREAD_RATE]
         _learn(pipeline, parameters, deviations, scaled, x, target)
         counters[0] -= 1
         if counters[0] == 0:
-            _refresh(pipeline, lows, highs)
-            counters[0] = _REFRESH
-        share = _bounded(share)
+            _refresh(pipeline, constants, lows, highs)
+            counters[0] = int(constants[REFRESH])
+        share = _bounded(share, constants[LARGEST_SHARE])
 
         if is_open:
             predictions[row] = predicted + share * (size / _MILLION)
@@ -280,7 +288,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
             gate_at[code], gate_codes[at, 0], gate_codes[at, 1] = at, code, row
             gates[at] = 0.0
             counters[1] += 1
-        _vote(gates[at], missing, share)
+        _vote(gates[at], constants, missing, share)
         counters[3] += 1
 
 

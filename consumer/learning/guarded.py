@@ -75,9 +75,14 @@ class GuardedModel:
         if self._arrays is None and (module := compiled()) is not None:
             self._arrays = GuardedArrays(module, self._share.snapshot(), self._gates, self.events_learned)
         found = self._compiled_steps(events, befores, lates)
-        if found is not None:
-            return found
-        predictions, counts = [], []
+        return self.python_steps(events, befores, lates) if found is None else found
+
+    def python_steps(
+        self, events: Sequence[Event], befores: Sequence[int | None], lates: Sequence[bool]
+    ) -> tuple[list[float | None], list[int]]:
+        """Step through many events one by one, in Python."""
+        predictions: list[float | None] = []
+        counts: list[int] = []
         step = self._step
         for event, before, is_late in zip(events, befores, lates, strict=True):
             counts.append(self.events_learned)

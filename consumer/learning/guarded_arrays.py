@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from consumer.learning import gate, share
 from consumer.learning.arrays import PipelineArrays, feature_rows
 from consumer.learning.gate import Gate
 from consumer.learning.guarded_types import OTHER_TYPE, effective_type
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
 
     from consumer.learning.guarded import GateKey
     from schemas.transaction import Event
+
+# In the order of `consumer.learning.compiled`.
+_CONSTANTS: Final = np.array(
+    [
+        share.DEVIATIONS,
+        share.FIRST_SPREAD,
+        share.LARGEST_SHARE,
+        share.LEAST_SPREAD,
+        share.REFRESH,
+        share.SPREAD_RATE,
+        share.USUAL_TIMES * share.USUAL_TIMES,
+        gate.CLEAR_WIN,
+        gate.LARGEST_VOTE,
+        gate.LEAST_ERROR,
+        gate.LEAST_VOTES,
+        gate.MEMORY,
+        *share.LEAST,
+        *share.MOST,
+    ],
+    np.float64,
+)
 
 _KINDS: Final = (*sorted(KNOWN_TYPES), OTHER_TYPE)
 _UNNAMED: Final = -1
@@ -33,7 +55,7 @@ class GuardedArrays:
 
     Args:
         module: `consumer.learning.compiled`.
-        share: the share's snapshot, its pipeline up to date.
+        learned_share: the share's snapshot, its pipeline up to date.
         gates: by key.
         events_learned: so far.
     """
@@ -41,11 +63,11 @@ class GuardedArrays:
     def __init__(
         self,
         module: Any,  # noqa: ANN401
-        share: tuple[Any, ...],
+        learned_share: tuple[Any, ...],
         gates: dict[GateKey, Gate],
         events_learned: int,
     ) -> None:
-        pipeline, lows, highs, until_refresh, spreads = share
+        pipeline, lows, highs, until_refresh, spreads = learned_share
         self._module = module
         self._pipeline = PipelineArrays(pipeline)
         self._lows, self._highs = np.array(lows, np.float64), np.array(highs, np.float64)
@@ -61,10 +83,10 @@ class GuardedArrays:
         self._gates = np.zeros((len(gates), 4))
         self._gate_codes = np.zeros((len(gates), 2), np.int64)
         self._make_room(0)
-        for at, ((store_id, kind, magnitude), gate) in enumerate(gates.items()):
+        for at, ((store_id, kind, magnitude), each) in enumerate(gates.items()):
             code = (self._stores[store_id] * len(_KINDS) + _KIND_AT[kind]) * module.MAGNITUDES + magnitude
             self._gate_at[code] = at
-            self._gates[at] = (*gate.snapshot(), gate.is_open)
+            self._gates[at] = (*each.snapshot(), each.is_open)
             self._gate_codes[at, 0] = code
 
     @property
@@ -84,6 +106,7 @@ class GuardedArrays:
         self._module.guarded_steps(
             self._pipeline.numbers,
             self._pipeline.parameters,
+            _CONSTANTS,
             self._pipeline.deviations,
             self._lows,
             self._highs,

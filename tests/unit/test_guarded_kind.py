@@ -7,13 +7,14 @@ import math
 import pickle
 from copy import deepcopy
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pytest
 
-from consumer.learning import gate, guarded, share
+from consumer.learning import gate, guarded, guarded_types, share
 from consumer.learning.guarded_kind import GuardedKind
 from consumer.learning.ledger import Ledger
 from consumer.learning.linear import get_ml_pipeline
@@ -81,7 +82,7 @@ def test_a_restored_model_goes_on_as_if_nothing_had_happened() -> None:
 
 def test_every_constant_is_in_the_fingerprint() -> None:
     """A number that changes predictions changes the meaning: none can be forgotten."""
-    for module in (gate, share, guarded):
+    for module in (gate, share, guarded, guarded_types):
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         names = {
             target.id
@@ -96,6 +97,12 @@ def test_every_constant_is_in_the_fingerprint() -> None:
     assert KIND.parameters["known types"] == sorted(KNOWN_TYPES)
     assert KIND.parameters["pipeline"] == repr(get_share_pipeline())
     assert msgspec.json.encode(KIND.parameters)
+
+
+def test_the_meaning_of_guarded_is_pinned() -> None:
+    """A digest of all that gives its predictions their meaning: whoever changes it asks every user to adopt a state."""
+    digest = sha256(msgspec.json.encode(KIND.parameters, order="deterministic")).hexdigest()
+    assert digest[:16] == "710e08f66e9b35be"
 
 
 def with_part(key: str, value: object) -> Callable[[dict[str, Any]], object]:
@@ -123,6 +130,10 @@ FOREIGN: Final[dict[str, Callable[[dict[str, Any]], object]]] = {
     "gates of three": with_part("gates", {("s", "sale"): (1, 0.0, 0.0)}),
     "a gate of text": with_part("gates", {("s", "sale", 1): (1, 0.0, "much")}),
     "a gate that is not finite": with_part("gates", {("s", "sale", 1): (1, 0.0, math.inf)}),
+    "a gate of no type": with_part("gates", {("s", "lend", 1): (1, 0.0, 0.0)}),
+    "a gate of no magnitude": with_part("gates", {("s", "sale", 9): (1, 0.0, 0.0)}),
+    "a gate below all magnitudes": with_part("gates", {("s", "sale", -1): (1, 0.0, 0.0)}),
+    "a spread of no type": with_share(4, {"lend": 0.1}),
     "more votes than it remembers": with_part("gates", {("s", "sale", 1): (101, 0.0, 0.0)}),
     "another pipeline": with_share(0, get_ml_pipeline()),
     "no pipeline": with_share(0, None),

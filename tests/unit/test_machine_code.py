@@ -8,6 +8,7 @@ import random
 import struct
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from structlog.testing import capture_logs
 
 from consumer import accelerator
 from consumer.accelerator import Accelerator
-from consumer.learning import acceleration
+from consumer.learning import acceleration, guarded_arrays
 from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.gate import Gate
 from consumer.learning.guarded import GuardedModel
@@ -37,6 +38,7 @@ from tests.unit.test_guarded import absurd_runs, grocery, short, uneven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 TIMES: Final = int(os.environ.get("EXAMPLES_TIMES", "1"))
 """How many times the usual number of examples; `make show NAME=bit-for-bit-fast` takes more."""
@@ -278,6 +280,64 @@ def test_inexact_code_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert acceleration.compiled() is None
     monkeypatch.undo()
     assert acceleration.load() is None
+
+
+def test_steps_that_differ_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those that an older version left on disk, with other constants: they are tried before they are trusted."""
+    module = acceleration.compiled()
+    assert acceleration.steps_agree(module)
+    for place in (module.MEMORY, module.SPREAD_RATE, module.FIRST_SPREAD, module.REFRESH, module.DEVIATIONS):
+        others = guarded_arrays._CONSTANTS.copy()
+        others[place] *= 1.5
+        with monkeypatch.context() as patched:
+            patched.setattr(guarded_arrays, "_CONSTANTS", others)
+            assert not acceleration.steps_agree(module), place
+            patched.setattr(acceleration, "takes_exact_roots", lambda _module: True)
+            assert "steps differ" in (acceleration.load() or "")
+
+
+def test_what_fails_while_it_is_tried_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a thread's traceback."""
+
+    def broken(_module: object) -> bool:
+        raise ArithmeticError("no root")
+
+    monkeypatch.setattr(acceleration, "takes_exact_roots", broken)
+    assert acceleration.load() == "ArithmeticError: no root"
+
+
+def test_a_damaged_file_of_an_earlier_process_is_no_obstacle(tmp_path: Path) -> None:
+    """As after a power cut: it is compiled again, and kept nowhere if need be."""
+
+    def load() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", "from consumer.learning import acceleration; print(acceleration.load())"],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        return done.stdout or done.stderr
+
+    assert load() == "None\n"
+    for index in tmp_path.rglob("*.nbi"):
+        index.write_bytes(index.read_bytes()[:40])
+    for code in tmp_path.rglob("*guarded_steps*.nbc"):
+        code.write_bytes(b"")
+    assert load() == "None\n"
+
+
+def test_without_a_thread_the_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process at its limit of threads learns all the same."""
+
+    def none_left(_self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    with capture_logs() as lines:
+        accelerator.load_beside(structlog.get_logger())
+    assert [line["event"] for line in lines] == ["not_accelerated"]
 
 
 def test_it_is_loaded_once_and_only_for_a_worker_with_much_to_do() -> None:
