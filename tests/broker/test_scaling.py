@@ -32,6 +32,7 @@ def test_a_backlog_is_read_once_it_is_released(new_stage: Callable[..., Stage]) 
     assert sum(map(len, read_all(stage.bootstrap_servers, stage.input).values())) == 500
 
 
+@pytest.mark.deep
 def test_one_and_two_workers_do_the_same_work(broker: Broker, tmp_path: Path) -> None:
     """Each event has one prediction, the same whoever made it; the span and the cores are measured."""
     track = Track(broker.bootstrap_servers, tmp_path, list(valid_transactions(2_000)))

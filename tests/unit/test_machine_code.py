@@ -306,6 +306,7 @@ def test_what_fails_while_it_is_tried_is_a_reason(monkeypatch: pytest.MonkeyPatc
     assert acceleration.load() == "ArithmeticError: no root"
 
 
+@pytest.mark.deep
 def test_a_damaged_file_of_an_earlier_process_is_no_obstacle(tmp_path: Path) -> None:
     """As after a power cut: it is compiled again, and kept nowhere if need be."""
 
