@@ -332,13 +332,10 @@ class Worker:
             return False
         task.replay_batch(batch.part(0, below))
         self._accelerator.note(below)
-        if below == len(batch) and task.next_offset < goal.offset:
+        is_all_below = below == len(batch)
+        if (is_all_below and task.next_offset < goal.offset) or not self._has_arrived(assigned, running):
             return True
-        self._publish_tally(assigned)
-        if not self._recovery.has_arrived(assigned, self._connection):
-            del running[batch.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
-            return True
-        return below == len(batch) or self._process_batch(batch.part(below, len(batch)), running)
+        return is_all_below or self._process_batch(batch.part(below, len(batch)), running)
 
     def _process_one(self, item: Record | Notice, running: dict[int, Assigned]) -> None:
         assigned = running.get(item.partition)
@@ -395,11 +392,15 @@ class Worker:
             goal.note(item, self._apply(task, item))  # what it would publish was published and committed before
         if not is_beyond and task.next_offset < goal.offset:
             return False
+        return self._has_arrived(assigned, running) and is_beyond
+
+    def _has_arrived(self, assigned: Assigned, running: dict[int, Assigned]) -> bool:
+        """Tell whether a replay that has come to its goal goes on live from here."""
         self._publish_tally(assigned)
-        if not self._recovery.has_arrived(assigned, self._connection):
-            del running[item.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
-            return False
-        return is_beyond
+        if self._recovery.has_arrived(assigned, self._connection):
+            return True
+        del running[assigned.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
+        return False
 
     def _heed(self, assigned: Assigned, notice: Notice, running: dict[int, Assigned]) -> None:
         """Follow what the client says of the log: it ends here for now, or the next record is not there any more."""

@@ -316,7 +316,11 @@ def decode_plain(values: Sequence[bytes | None], timestamps_ms: Sequence[int], l
 
 
 def _in_millionths(number: float | None) -> int | None:
-    """Return a number in millionths, None where it is none or has more decimals, or is too large to tell."""
+    """Return a number in millionths, None where it is none or has more decimals, or is too large to tell.
+
+    Exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the double
+    nearest to the decimal text.
+    """
     if number is None or not -MAX_LEVEL <= number <= MAX_LEVEL:
         return None
     millionths = round(number * 1e6)
@@ -341,10 +345,6 @@ def _moment(event: Event) -> Moment:
     return event.moment
 
 
-# Both are exact for sizes up to 1e9: there a double still tells neighbouring millionths apart, and n / 1e6 is the
-# double nearest to the decimal text.
-
-
 def _quantity_millionths(event: Event, max_quantity: float) -> int:
     quantity = event.quantity
     if quantity is None:
@@ -353,8 +353,8 @@ def _quantity_millionths(event: Event, max_quantity: float) -> int:
         return 0
     if not -max_quantity <= quantity <= max_quantity:
         raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
-    millionths = round(quantity * 1e6)
-    if millionths / MILLION != quantity:
+    millionths = _in_millionths(quantity)
+    if millionths is None:
         raise InvalidEvent(Reason.INVALID_FIELD, "quantity")
     return millionths
 
@@ -365,8 +365,8 @@ def _level_millionths(event: Event) -> int | None:
         if event.transaction_type == "count":
             raise InvalidEvent(Reason.COUNT_WITHOUT_LEVEL)
         return None
-    millionths = round(level * 1e6)
-    if millionths / MILLION != level:
+    millionths = _in_millionths(level)
+    if millionths is None:
         raise InvalidEvent(Reason.INVALID_FIELD, "new_stock_level")
     return millionths
 

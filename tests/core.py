@@ -51,9 +51,7 @@ def new_task(  # noqa: PLR0913 -- a task is what these say it is
 
 def post(ledger: Ledger, item: str, quantity: int, observed: int | None, occurred_us: int) -> Posting:
     """Look and enter; return what was found, without the entry that it left."""
-    posting = ledger.look(item, quantity, observed, occurred_us)
-    ledger.enter(item, posting)
-    return msgspec.structs.replace(posting, entry=None)
+    return msgspec.structs.replace(ledger.post(item, quantity, observed, occurred_us), entry=None)
 
 
 def is_repeat(window: Identities, event: Event) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from consumer.checkpoint.reference import decode_reference
 from consumer.learning.fingerprint import fingerprint
@@ -253,16 +254,29 @@ class Stage:
         }
         return {partition for partition, reference in references.items() if reference.checkpoint_offset is not None}
 
-    def wait_until_done(self, seconds: float) -> None:
-        """Wait until the group has committed up to the present end of the input."""
-        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": unique("ends")})
+    def ends(self, *, isolation: str = "read_committed") -> dict[int, int]:
+        """Return where each of the input's partitions ends now, for a reader of this isolation."""
+        owned = {"group.id": unique("ends"), "isolation.level": isolation}
+        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, **owned})
         try:
-            ends = {
+            return {
                 number: reader.get_watermark_offsets(TopicPartition(self.input, number), timeout=30)[1]
                 for number in range(self.partitions)
             }
         finally:
             reader.close()
+
+    def delete_topics(self) -> None:
+        """Delete the input and the present output topics: a long run's would fill the disk, or stay with a user."""
+        admin = AdminClient(
+            {"bootstrap.servers": self.bootstrap_servers, "log_level": 0}
+        )  # its parting words are no news
+        for deleted in admin.delete_topics([self.input, self.output, self.dead_letters]).values():
+            deleted.result(timeout=30)
+
+    def wait_until_done(self, seconds: float) -> None:
+        """Wait until the group has committed up to the present end of the input."""
+        ends = self.ends()
         wait_until(
             lambda: all(answer.offset >= ends[number] for number, answer in self.committed().items()),
             seconds,

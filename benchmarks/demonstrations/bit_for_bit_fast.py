@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, Report
 from tests.stage import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tests.kafka import Broker
@@ -57,15 +57,7 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
 
 
 def _real_events(environment: Mapping[str, str]) -> dict[str, int]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fast_bits", str(EVENTS)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    done = _run(["benchmarks.fast_bits", str(EVENTS)], environment)
     if done.returncode != 0:
         raise AssertionError(f"the comparison ended with {done.returncode}: {done.stderr[-1_000:]}")
     counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
@@ -74,18 +66,15 @@ def _real_events(environment: Mapping[str, str]) -> dict[str, int]:
 
 def _examples(environment: Mapping[str, str]) -> tuple[int, int]:
     """Run the property tests; return how many examples passed and how many tests failed."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "--timeout=900", "--hypothesis-show-statistics"),
-            "tests/unit/test_machine_code.py",
-        ],
-        cwd=ROOT,
-        env={**environment, "EXAMPLES_TIMES": str(_TIMES)},
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    arguments = ["-q", "--timeout=900", "--hypothesis-show-statistics", "tests/unit/test_machine_code.py"]
+    done = _run(["pytest", *arguments], {**environment, "EXAMPLES_TIMES": str(_TIMES)})
     passing = map(int, re.findall(r"Stopped because settings.max_examples=(\d+)", done.stdout))
     failed = re.search(r"(\d+) (?:failed|error)", done.stdout)
     return sum(passing), int(failed[1]) if failed else int(done.returncode != 0)
+
+
+def _run(module: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *module]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )

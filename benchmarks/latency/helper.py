@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.piped import Piped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from types import TracebackType
-
-_LEAVE_SECONDS = 5.0
 
 
 class HelperError(Exception):
     """The process failed, ended by itself, or did not answer in time."""
 
 
-class Helper:
+class Helper(Piped):
     """Runs a function in a new process and talks to it through a pipe.
 
     Args:
@@ -28,24 +26,8 @@ class Helper:
     """
 
     def __init__(self, name: str, work: Callable[..., None], *arguments: object) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked client of Kafka's has no threads
+        super().__init__(_run, work, arguments)
         self._name = name
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_run, args=(other, work, arguments), daemon=True)
-        self._process.start()
-        other.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._pipe.close()
-        self._process.join(_LEAVE_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
 
     @property
     def process_id(self) -> int:

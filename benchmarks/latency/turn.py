@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from confluent_kafka.admin import AdminClient
 
 from benchmarks.latency.helper import Helper
 from benchmarks.latency.matching import match
@@ -107,7 +106,7 @@ def take_turn(bootstrap_servers: str, directory: Path, setting: Setting, *, seco
             reader.tell(FINISH)
             seen: dict[int, Seen] = reader.answer(_DONE_SECONDS)
     finally:
-        _delete(bootstrap_servers, [stage.input, stage.output, stage.dead_letters])
+        stage.delete_topics()
     return judged(setting, sent, seen, used)
 
 
@@ -144,10 +143,3 @@ def judged(setting: Setting, sent: Sent, seen: dict[int, Seen], cpu: float) -> T
         behind_longest=max(behind) * 1000,
         worker_cpu=cpu / (sent.ended - sent.began),
     )
-
-
-def _delete(bootstrap_servers: str, topics: list[str]) -> None:
-    """Delete topics: a whole run's would take gigabytes."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    for deleted in admin.delete_topics(topics).values():
-        deleted.result()

@@ -6,8 +6,6 @@ import contextlib
 import random
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka.admin import AdminClient
-
 from benchmarks.load import CommittedOffsets, Feeder
 from benchmarks.recovery_demo.director import Director
 from benchmarks.recovery_demo.plan import plan
@@ -58,7 +56,7 @@ def demonstrate(  # noqa: PLR0913 -- what can be chosen, and what tests break
     stage = Stage(broker.bootstrap_servers, directory, partitions=PARTITIONS, prefix="recovery", root=root)
     with contextlib.ExitStack() as stack:
         if not broker.controllable:  # the user's own: it outlives this
-            stack.callback(_delete_topics, stage)
+            stack.callback(stage.delete_topics)
         offsets = CommittedOffsets(stage)
         stack.callback(offsets.close)
         watcher = stack.enter_context(Watcher(stage, LINEAR))
@@ -80,9 +78,3 @@ def demonstrate(  # noqa: PLR0913 -- what can be chosen, and what tests break
     summary = Summary(teller.tally, teller.snapshot(), seed)
     view.close(summary)
     return summary
-
-
-def _delete_topics(stage: Stage) -> None:
-    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers, "log_level": 0})  # its parting words are no news
-    for deleted in admin.delete_topics([stage.input, stage.output, stage.dead_letters]).values():
-        deleted.result(timeout=30)

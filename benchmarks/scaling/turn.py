@@ -6,15 +6,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from benchmarks.bench.verification import Agreement, check_predictions
 from benchmarks.load import CommittedOffsets
 from benchmarks.scaling.backlog import Backlog
 from benchmarks.scaling.cores import CoreMeter, children
 from benchmarks.scaling.shares import are_shared
-from tests.kafka import read_all, unique, wait_until, wait_until_stable
+from tests.kafka import read_all, wait_until, wait_until_stable
 from tests.stage import Stage
 
 if TYPE_CHECKING:
@@ -110,7 +108,7 @@ class Track:
         try:
             return self._on(stage, workers)
         finally:
-            _delete(stage)
+            stage.delete_topics()
 
     def _on(self, stage: Stage, number: int) -> Turn:
         warm = min(_WARM_UP_EVENTS, int(len(self._events) * _WARM_UP_SHARE))
@@ -126,7 +124,7 @@ class Track:
             time.sleep(_SETTLE_SECONDS)
             backlog = Backlog(self._bootstrap_servers, stage.input)
             backlog.add(self._events[warm:])
-            ends = _data_ends(stage)
+            ends = stage.ends(isolation="read_uncommitted")  # the backlog is still open, and has no marker yet
             supervisor = workers.process.pid
             meter = CoreMeter(children(supervisor) if number > 1 else [supervisor], supervisor)
             began = backlog.release()
@@ -145,24 +143,6 @@ class Track:
         return Turn(number, len(self._events) - warm, seconds, *used)
 
 
-def _data_ends(stage: Stage) -> dict[int, int]:
-    """Return how many events each partition holds, the open backlog's too; its marker is not there yet."""
-    reader = Consumer(
-        {
-            "bootstrap.servers": stage.bootstrap_servers,
-            "group.id": unique("ends"),
-            "isolation.level": "read_uncommitted",
-        }
-    )
-    try:
-        return {
-            number: reader.get_watermark_offsets(TopicPartition(stage.input, number), timeout=30)[1]
-            for number in range(stage.partitions)
-        }
-    finally:
-        reader.close()
-
-
 def _wait_for(offsets: CommittedOffsets, ends: dict[int, int], workers: WorkerProcess) -> None:
     deadline = time.monotonic() + _DONE_SECONDS
     while any(offset < ends[number] for number, offset in offsets.now().items()):
@@ -171,10 +151,3 @@ def _wait_for(offsets: CommittedOffsets, ends: dict[int, int], workers: WorkerPr
         if time.monotonic() > deadline:
             raise AssertionError(f"the workers were not done within {_DONE_SECONDS:.0f} s")
         time.sleep(_ASK_SECONDS)
-
-
-def _delete(stage: Stage) -> None:
-    """Delete a turn's topics: a run's would fill the disk."""
-    admin = AdminClient({"bootstrap.servers": stage.bootstrap_servers, "log_level": 0})
-    for deleted in admin.delete_topics([stage.input, stage.output, stage.dead_letters]).values():
-        deleted.result()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from benchmarks.piped import Piped
 from benchmarks.recovery_demo.watcher import Watcher
 from benchmarks.soak.minutes import Verdict
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from types import TracebackType
 
     from consumer.learning.fingerprint import LearningSettings
     from tests.stage import Stage
@@ -27,7 +26,7 @@ class CheckerError(Exception):
     """The comparison ended before it was told to, or did not come to its end in time."""
 
 
-class Checker:
+class Checker(Piped):
     """Reads a stage's three topics with read_committed while they grow, and compares them record by record.
 
     Args:
@@ -39,24 +38,8 @@ class Checker:
     """
 
     def __init__(self, stage: Stage, learning: LearningSettings) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked client of Kafka's has no threads
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_check, args=(other, stage, learning), daemon=True)
-        self._process.start()
-        other.close()
+        super().__init__(_check, stage, learning)
         self.latest = Verdict()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._pipe.close()
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
 
     def verdict(self) -> Verdict:
         """Return how far it has come.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.numbers import Numbers, numbers_of, parameters_of, put_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 _FEATURES: Final = len(FEATURE_NAMES)
-_MOMENTS: Final = 3  # what comes before them: count, iterations, intercept
 
 
 class PipelineArrays:
@@ -35,41 +35,16 @@ class PipelineArrays:
 
     def __init__(self, pipeline: Any) -> None:  # noqa: ANN401 -- a River pipeline
         self._pipeline = pipeline
-        scaler, regression = pipeline["scale"], pipeline["lin_reg"]
-        known = regression.weights
-        numbers = [
-            scaler.counts.get(FEATURE_NAMES[0], 0),
-            regression.optimizer.n_iterations,
-            regression.intercept,
-            *(scaler.means.get(name, 0.0) for name in FEATURE_NAMES),
-            *(scaler.vars.get(name, 0.0) for name in FEATURE_NAMES),
-            *(known.get(name, 0.0) for name in FEATURE_NAMES),
-        ]
-        self.numbers: Doubles = np.array(numbers, np.float64)
-        self.parameters: Doubles = np.array(
-            [
-                regression.optimizer.lr.learning_rate,
-                regression.intercept_lr.learning_rate,
-                regression.clip_gradient,
-                0.5,
-            ],
-            np.float64,
-        )
-        variances = numbers[_MOMENTS + _FEATURES : _MOMENTS + 2 * _FEATURES]
+        count, iterations, intercept, means, variances, weights = numbers_of(pipeline)
+        self.numbers: Doubles = np.array([count, iterations, intercept, *means, *variances, *weights], np.float64)
+        self.parameters: Doubles = np.array([*parameters_of(pipeline), 0.5], np.float64)
         self.deviations: Doubles = np.array([variance**0.5 for variance in variances], np.float64)
 
     def flush(self) -> Any:  # noqa: ANN401 -- a River pipeline
         """Write the numbers back; return the pipeline."""
-        scaler, regression = self._pipeline["scale"], self._pipeline["lin_reg"]
         count, iterations, intercept, *moments = self.numbers.tolist()
-        if count == 0:
-            return self._pipeline
-        for place, name in enumerate(FEATURE_NAMES):
-            scaler.counts[name] = int(count)
-            scaler.means[name] = moments[place]
-            scaler.vars[name] = moments[_FEATURES + place]
-            regression._weights[name] = moments[2 * _FEATURES + place]  # noqa: SLF001 -- River has no public way
-        regression.optimizer.n_iterations, regression.intercept = int(iterations), intercept
+        means, variances, weights = (moments[start : start + _FEATURES] for start in range(0, len(moments), _FEATURES))
+        put_back(self._pipeline, Numbers(int(count), int(iterations), intercept, means, variances, weights))
         return self._pipeline
 
 

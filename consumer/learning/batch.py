@@ -54,17 +54,15 @@ def take_run(events: Sequence[Event | None], start: int, identities: Identities,
     """
     run = Run([], [], [], [], [])
     take, before_is, after_is, late_is = run.events.append, run.befores.append, run.afters.append, run.lates.append
-    entries, contents, room = ledger.entries, identities.contents, identities.limit
+    entries, contents, remember = ledger.entries, identities.contents, identities.remember
     for event in events[start:] if start else events:
         if event is None:
             break
         item = f"{event.store_id}\x1f{event.sku}"
-        identity, content = digests(event, item)
-        if identity in contents:
+        entry = digests(event, item)
+        if entry[0] in contents:
             break  # a repeat or a conflict
-        if len(contents) >= room:
-            contents.popitem(last=False)
-        contents[identity] = content
+        remember(entry)
         observed, occurred_us = event.level_millionths, event.occurred_us
         before, observed_us = entries.get(item, UNSEEN)
         if observed is not None and before is not None and occurred_us >= observed_us:

@@ -28,25 +28,22 @@ class OutcomeChain:
 
     def add(self, link: bytes) -> None:
         """Append the link of one record."""
-        self._pending += link
-        self._links += 1
-        if self._links == _BLOCK_LINKS:
-            self._base = self.digest()
-            self._pending = bytearray()
-            self._links = 0
+        self._take(link, 1)
 
     def extend(self, links: bytes, size: int) -> None:
         """Append the links of many records, each of `size` bytes."""
         start, end = 0, len(links)
         while start < end:
             stop = min(end, start + (_BLOCK_LINKS - self._links) * size)
-            self._pending += links[start:stop]
-            self._links += (stop - start) // size
-            if self._links == _BLOCK_LINKS:
-                self._base = self.digest()
-                self._pending = bytearray()
-                self._links = 0
+            self._take(links[start:stop], (stop - start) // size)
             start = stop
+
+    def _take(self, links: bytes, number: int) -> None:
+        """Append links that end with the block at the latest."""
+        self._pending += links
+        self._links += number
+        if self._links == _BLOCK_LINKS:
+            self.rebase(self.digest())
 
     def digest(self) -> bytes:
         """Return the digest over all links so far."""

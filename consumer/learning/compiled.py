@@ -26,7 +26,6 @@ INTERCEPT: Final = 2
 MEANS: Final = 3
 VARIANCES: Final = 9
 WEIGHTS: Final = 15
-NUMBERS: Final = 21
 
 # And its parameters.
 RATE: Final = 0
@@ -59,7 +58,6 @@ UNKNOWN: Final = 3
 
 _FEATURES: Final = 6
 _MILLION: Final = 1e6
-MAGNITUDES: Final = 7
 
 
 def _compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -222,8 +220,8 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         gates: (rows, 4): votes, error without, error corrected, whether open; room for one more an event.
         gate_codes: (rows, 2): of each gate its code and the row of the event that made it.
         features: (n, 6), unbounded; changed.
-        events: (n, 5): before, quantity and observed level in millionths, all within 2**53; OBSERVED, UNOBSERVED, LATE
-            or UNKNOWN; the code without the magnitude.
+        events: (n, 6): before, quantity and observed level in millionths, all within 2**53; OBSERVED, UNOBSERVED, LATE
+            or UNKNOWN; kind; code.
         predictions: (n), filled, in units; NaN where the item is unknown.
         learned: (n), filled: how many events had been learned from before each.
     """
@@ -241,11 +239,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         if quantity == 0:
             continue  # of which there is no share
         size = abs(quantity)
-        magnitude, least = 0, 10_000_000
-        while magnitude < MAGNITUDES - 1 and size >= least:
-            magnitude += 1
-            least *= 10
-        code = events[row, 4] + magnitude
+        kind, code = events[row, 4], events[row, 5]
         at = gate_at[code]
         is_open = at >= 0 and gates[at, 3] != 0.0
         x = features[row]
@@ -260,7 +254,6 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
 
         _bound_features(x, lows, highs)
         share = _predict(pipeline, deviations, x)
-        kind = (events[row, 4] // MAGNITUDES) % len(spreads)
         spread = spreads[kind]
         if isnan(spread):
             spread = constants[FIRST_SPREAD]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from schemas.transaction import parse_moment
 
 if TYPE_CHECKING:
-    from schemas.transaction import Moment, StockTransaction
+    from schemas.transaction import Event, Moment, StockTransaction
 
 Features = dict[str, float]
 
@@ -27,10 +27,15 @@ def get_features(transaction: StockTransaction) -> Features:
     return features_at(transaction, parse_moment(transaction.occurred_at))
 
 
+def features_of(event: Event) -> Features:
+    """Return the base features of an event, whose moment has mostly been read already."""
+    return get_features(event) if event.moment is None else features_at(event, event.moment)
+
+
 def features_at(transaction: StockTransaction, moment: Moment) -> Features:
     """Return the base features of a transaction whose moment has been read already.
 
-    The straight-line step for batches has these expressions once more (`consumer.learning.step`).
+    `consumer.learning.arrays.feature_rows` has them for many at once.
     """
     quantity = transaction.quantity or 0.0
     return {

@@ -7,22 +7,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 from consumer.learning.acceleration import compiled
 from consumer.learning.gate import Gate
-from consumer.learning.guarded_arrays import GuardedArrays
-from consumer.learning.guarded_types import effective_type
 from consumer.learning.share import Share, bounded
-from schemas.transaction import MILLION
+from schemas.transaction import KNOWN_TYPES, MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consumer.learning.batch import Run
+    from consumer.learning.guarded_arrays import GuardedArrays
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
+
+OTHER_TYPE: Final = "other"
+"""What all types unknown to the contract count as; no known one has this name."""
 
 MAGNITUDES: Final = tuple(10**digits * MILLION for digits in range(1, 7))
 """A quantity's orders of magnitude, in millionths: below 10 units, below 100, ... A carton vouches for no tanker."""
 
 GateKey = tuple[str, str, int]
 """Store, effective type, order of magnitude of the quantity."""
+
+
+def effective_type(event: Event) -> str:
+    """Return the type that an event counts as: none means a sale below 0, else a receipt."""
+    kind = event.transaction_type
+    if kind is None:
+        return "sale" if event.quantity_millionths < 0 else "receipt"
+    return kind if kind in KNOWN_TYPES else OTHER_TYPE
 
 
 class GuardedModel:
@@ -63,17 +74,13 @@ class GuardedModel:
         """The River pipeline that estimates the share, up to date."""
         return self.state()["share"][0]
 
-    def steps(
-        self,
-        events: Sequence[Event],
-        befores: Sequence[int | None],
-        afters: Sequence[int | None],
-        lates: Sequence[bool],
-    ) -> tuple[Sequence[float | None], Sequence[int]]:
-        """Step through many events; the observed level is in the event itself."""
-        del afters
+    def steps(self, run: Run) -> tuple[Sequence[float | None], Sequence[int]]:
+        """Step through the events of a run; the observed level is in the event itself."""
         if self._arrays is None and (module := compiled()) is not None:
+            from consumer.learning.guarded_arrays import GuardedArrays  # noqa: PLC0415 -- which imports this module
+
             self._arrays = GuardedArrays(module, self._share.snapshot(), self._gates, self.events_learned)
+        events, befores, lates = run.events, run.befores, run.lates
         found = self._compiled_steps(events, befores, lates)
         return self.python_steps(events, befores, lates) if found is None else found
 

@@ -10,7 +10,7 @@ import numpy as np
 from consumer.learning import gate, share
 from consumer.learning.arrays import PipelineArrays, feature_rows
 from consumer.learning.gate import Gate
-from consumer.learning.guarded_types import OTHER_TYPE, effective_type
+from consumer.learning.guarded import MAGNITUDES, OTHER_TYPE, effective_type
 from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _CONSTANTS: Final = np.array(
 _KINDS: Final = (*sorted(KNOWN_TYPES), OTHER_TYPE)
 _UNNAMED: Final = -1
 _KIND_AT: Final[dict[str | None, int]] = {**{kind: at for at, kind in enumerate(_KINDS)}, None: _UNNAMED}
+_MAGNITUDES: Final = len(MAGNITUDES) + 1
 _OTHER, _SALE, _RECEIPT = (_KIND_AT[kind] for kind in (OTHER_TYPE, "sale", "receipt"))
 
 _LARGEST_BEFORE: Final = 2**53 - 2 * 10**15
@@ -84,7 +85,7 @@ class GuardedArrays:
         self._gate_codes = np.zeros((len(gates), 2), np.int64)
         self._make_room(0)
         for at, ((store_id, kind, magnitude), each) in enumerate(gates.items()):
-            code = (self._stores[store_id] * len(_KINDS) + _KIND_AT[kind]) * module.MAGNITUDES + magnitude
+            code = (self._stores[store_id] * len(_KINDS) + _KIND_AT[kind]) * _MAGNITUDES + magnitude
             self._gate_at[code] = at
             self._gates[at] = (*each.snapshot(), each.is_open)
             self._gate_codes[at, 0] = code
@@ -150,7 +151,7 @@ class GuardedArrays:
     def _columns(self, events: Sequence[Event], befores: Sequence[int | None], lates: Sequence[bool]) -> Any:  # noqa: ANN401 -- an array, or None
         """Return what the steps take of each event (see `consumer.learning.compiled.guarded_steps`)."""
         module = self._module
-        columns = np.empty((len(events), 5), np.int64)
+        columns = np.empty((len(events), 6), np.int64)
         observed: list[Any] = [event.level_millionths for event in events]
         columns[:, 3] = module.OBSERVED
         if None in observed:
@@ -164,12 +165,16 @@ class GuardedArrays:
         columns[:, 2] = observed
         if np.abs(columns[:, 0]).max(initial=0) > _LARGEST_BEFORE:
             return None
-        quantities = columns[:, 1] = [event.quantity_millionths for event in events]
+        columns[:, 1] = [event.quantity_millionths for event in events]
+        quantities = columns[:, 1]
         kinds = np.array([_KIND_AT.get(event.transaction_type, _OTHER) for event in events])
         unnamed = kinds == _UNNAMED
         if unnamed.any():
-            kinds[unnamed] = np.where(np.array(quantities)[unnamed] < 0, _SALE, _RECEIPT)
-        columns[:, 4] = (self._stores_of(events) * len(_KINDS) + kinds) * module.MAGNITUDES
+            kinds[unnamed] = np.where(quantities[unnamed] < 0, _SALE, _RECEIPT)
+        columns[:, 4] = kinds
+        sizes = np.abs(quantities)
+        magnitudes = sum(sizes >= least for least in MAGNITUDES)  # as `bisect_right` has it
+        columns[:, 5] = (self._stores_of(events) * len(_KINDS) + kinds) * _MAGNITUDES + magnitudes
         return columns
 
     def _stores_of(self, events: Sequence[Event]) -> Any:  # noqa: ANN401 -- an array
@@ -187,11 +192,11 @@ class GuardedArrays:
             self._kind_names.append(effective_type(events[row]))
         for code, row in self._gate_codes[len(self._keys) : self._counters[1]].tolist():
             event = events[row]
-            self._keys.append((event.store_id, effective_type(event), code % self._module.MAGNITUDES))
+            self._keys.append((event.store_id, effective_type(event), code % _MAGNITUDES))
 
     def _make_room(self, events: int) -> None:
         """See that each of so many events finds its store and may make a gate."""
-        codes = len(self._stores) * len(_KINDS) * self._module.MAGNITUDES
+        codes = len(self._stores) * len(_KINDS) * _MAGNITUDES
         if codes > len(self._gate_at):
             self._gate_at = np.concatenate([self._gate_at, np.full(2 * codes - len(self._gate_at), -1, np.int64)])
         rows = len(self._keys) + events

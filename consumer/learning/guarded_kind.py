@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 import msgspec
 
-from consumer.learning import gate, guarded, guarded_types, share
-from consumer.learning.guarded import GateKey, GuardedModel
-from consumer.learning.guarded_types import OTHER_TYPE
+from consumer.learning import gate, guarded, share
+from consumer.learning.guarded import MAGNITUDES, OTHER_TYPE, GateKey, GuardedModel
 from consumer.learning.health import examine
 from consumer.learning.share import REFRESH, get_share_pipeline
 from schemas.transaction import KNOWN_TYPES
@@ -39,7 +38,7 @@ def _constants() -> dict[str, Any]:
     """Return every constant of the modules that make a prediction, by its name."""
     return {
         name: value
-        for module in (gate, share, guarded, guarded_types)
+        for module in (gate, share, guarded)
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and name not in _OTHERS
     }
@@ -83,8 +82,8 @@ class GuardedKind:
         kinds = {*spreads, *(kind for _, kind, _ in checked["gates"])}
         if not kinds <= KNOWN_TYPES | {OTHER_TYPE}:
             raise ValueError(f"expected the contract's types, got {sorted(kinds - KNOWN_TYPES - {OTHER_TYPE})}")
-        if not all(0 <= magnitude <= len(guarded.MAGNITUDES) for _, _, magnitude in checked["gates"]):
-            raise ValueError(f"expected the gates' magnitudes from 0 to {len(guarded.MAGNITUDES)}")
+        if not all(0 <= magnitude <= len(MAGNITUDES) for _, _, magnitude in checked["gates"]):
+            raise ValueError(f"expected the gates' magnitudes from 0 to {len(MAGNITUDES)}")
         numbers = (*lows, *highs, *spreads.values(), *(error for each in gates for error in each[1:]))
         if not all(map(isfinite, numbers)):
             raise ValueError("expected finite numbers in the state of a guarded model")

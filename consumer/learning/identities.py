@@ -64,24 +64,27 @@ class Identities:
     A repeat does not refresh its entry and an invalid event never enters: both keep the window a function of the log.
 
     Attributes:
-        limit: how many.
         contents: of each identity that is remembered, oldest first, the digest of the content.
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self._limit = limit
         self.contents: OrderedDict[bytes, bytes] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.contents)
 
-    def look(self, event: Event) -> tuple[bytes, bytes] | None:
+    def look(self, event: Event, item: str | None = None) -> tuple[bytes, bytes] | None:
         """Return the digests of an event that is new, for `remember`; None of one that came before.
+
+        Args:
+            event: the event.
+            item: see `digests`.
 
         Raises:
             InvalidEvent: an event of the same identity came before with other content.
         """
-        entry = digests(event)
+        entry = digests(event, item)
         known = self.contents.get(entry[0])
         if known is None:
             return entry
@@ -92,7 +95,7 @@ class Identities:
     def remember(self, entry: tuple[bytes, bytes]) -> None:
         """Let a new event enter the window; once it is full, the oldest leaves."""
         contents = self.contents
-        if len(contents) >= self.limit:
+        if len(contents) >= self._limit:
             contents.popitem(last=False)
         contents[entry[0]] = entry[1]
 
@@ -108,7 +111,7 @@ class Identities:
         """
         if len(state) % _ENTRY_BYTES:
             raise ValueError(f"expected identities of {_ENTRY_BYTES} bytes each; found {len(state)} bytes")
-        state = state[-self.limit * _ENTRY_BYTES :]
+        state = state[-self._limit * _ENTRY_BYTES :]
         self.contents = OrderedDict(
             (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + _ENTRY_BYTES])
             for start in range(0, len(state), _ENTRY_BYTES)

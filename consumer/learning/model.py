@@ -10,6 +10,7 @@ from schemas.dead_letter import InvalidEvent, Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from consumer.learning.batch import Run
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
 
@@ -48,20 +49,8 @@ class StockModel(Protocol):
             BrokenModelError: the event would break the model, which is then exactly as before it.
         """
 
-    def steps(
-        self,
-        events: Sequence[Event],
-        befores: Sequence[int | None],
-        afters: Sequence[int | None],
-        lates: Sequence[bool],
-    ) -> tuple[Sequence[float | None], Sequence[int]]:
-        """Step through many events, each as `step` would.
-
-        Args:
-            events: valid stock transactions, in their order.
-            befores: of each, the level that the ledger holds before it, in millionths of a unit; None where unknown.
-            afters: the observed or standing-in level after it, likewise.
-            lates: whether it is older than the item's last observed level.
+    def steps(self, run: Run) -> tuple[Sequence[float | None], Sequence[int]]:
+        """Step through the events of a run, each as `step` would.
 
         Returns:
             Of each event, the prediction, and how many events the model had learned from before it.

@@ -6,13 +6,14 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumer.learning.acceleration import compiled
-from consumer.learning.features import features_at, get_features
+from consumer.learning.features import features_of, get_features
 from consumer.learning.step import compiled_step, prequential_step
 from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from consumer.learning.batch import Run
     from consumer.learning.features import Features
     from consumer.learning.health import Place
     from consumer.learning.ledger import Posting
@@ -64,32 +65,25 @@ class RegressorModel:
 
     def step(self, event: Event, posting: Posting) -> float:
         """Predict the level from the base features, then learn it where it is known."""
-        level, moment = posting.after, event.moment
-        features = get_features(event) if moment is None else features_at(event, moment)
+        level, features = posting.after, features_of(event)
         if level is None or posting.is_late:
             return self._run(features, None)
         predicted = self._run(features, level / MILLION)
         self.events_learned += 1
         return predicted
 
-    def steps(
-        self,
-        events: Sequence[Event],
-        befores: Sequence[int | None],
-        afters: Sequence[int | None],
-        lates: Sequence[bool],
-    ) -> tuple[Sequence[float], Sequence[int]]:
-        """Step through many events; the levels before them mean nothing to a regressor."""
-        del befores
+    def steps(self, run: Run) -> tuple[Sequence[float], Sequence[int]]:
+        """Step through the events of a run; the levels before them mean nothing to a regressor."""
         if not self._is_compiled and self.takes_batches and (module := compiled()) is not None:
             self._run, self._flush, self._run_many = compiled_step(self._flush(), module)
             self._is_compiled = True
         if self._run_many is None:
             raise AssertionError("this regressor steps event by event")
         levels = [
-            None if after is None or is_late else after / MILLION for after, is_late in zip(afters, lates, strict=True)
+            None if after is None or is_late else after / MILLION
+            for after, is_late in zip(run.afters, run.lates, strict=True)
         ]
-        predictions = self._run_many(events, levels)
+        predictions = self._run_many(run.events, levels)
         learned = self.events_learned
         if None not in levels:
             self.events_learned += len(levels)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from river import compose, linear_model, optim, preprocessing
 
-from consumer.learning.features import FEATURE_NAMES
+from consumer.learning.features import FEATURE_NAMES, features_of
 from consumer.learning.health import examine
 from consumer.learning.model import BrokenModelError
+from consumer.learning.numbers import Numbers, numbers_of, parameters_of, put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,8 +36,8 @@ class Step(NamedTuple):
     Attributes:
         run: of (features, level): predict, and where `level` is not None, learn it; return the prediction. Raises
             BrokenModelError where that would leave a number that is not finite; the model is then as before.
-        run_many: the same for many events and their levels, None where there is no faster way than one by one. Nothing
-            can break the model then.
+        run_many: the same for many events and their levels, None where an event may break the model: then each is to be
+            looked at alone.
         flush: return the model, brought up to date, before it is read or pickled. It may be another object than the one
             that the step was made for.
     """
@@ -198,79 +199,23 @@ def build(state, rate, intercept_rate, clip):
         iterations += 1
         return predicted
 
-    def run_many(events, levels):
-        nonlocal n, iterations, intercept, {_list("m{i}, v{i}, s{i}, w{i}")}
-        N, I, C = n, iterations, intercept
-        {_list("M{i}, V{i}, S{i}, W{i}")} = {_list("m{i}, v{i}, s{i}, w{i}")}
-        predictions = []
-        append = predictions.append
-        for event, level in zip(events, levels):
-            quantity, moment, x5 = event.quantity or 0.0, event.moment, event.unit_cost or 0.0
-            if quantity < 0:
-                x0, x4 = -quantity, 1
-            else:
-                x0, x4 = quantity, 0
-            x1, x2, x3 = moment.day_of_week, moment.month, moment.year
-{_lines("            d{i} = x{i} - M{i}")}
-            predicted = (0.0
-{_lines("                + W{i} * (d{i} / S{i} if S{i} else 0.0)")}
-                + C)
-            append(predicted)
-            if level is None:
-                continue
-            N += 1
-{
-    _lines('''            M{i} += d{i} / N
-            e{i} = x{i} - M{i}
-            V{i} += (d{i} * e{i} - V{i}) / N
-            S{i} = V{i} ** 0.5
-            z{i} = e{i} / S{i} if S{i} else 0.0''')
-}
-            gradient = 2 * ((0.0{"".join(f" + W{i} * z{i}" for i in range(len(FEATURE_NAMES)))} + C) - level)
-            if gradient > clip:
-                gradient = clip
-            elif gradient < -clip:
-                gradient = -clip
-            C -= intercept_rate * gradient
-{_lines("            W{i} -= rate * (z{i} * gradient)")}
-            I += 1
-        n, iterations, intercept = N, I, C
-        {_list("m{i}, v{i}, s{i}, w{i}")} = {_list("M{i}, V{i}, S{i}, W{i}")}
-        return predictions
-
     def state():
         return n, iterations, intercept, ({_list("m{i}")}), ({_list("v{i}")}), ({_list("w{i}")})
 
-    return run, run_many, state
+    return run, state
 """
 _namespace: Final[dict[str, Any]] = {}
 exec(compile(_SOURCE, "<straight-line step>", "exec"), _namespace)  # noqa: S102 -- our own text, nothing of it from outside
 
 
 def _straight_line_step(model: Any) -> Step:  # noqa: ANN401 -- a River pipeline, recognised above
-    scaler, regression = model["scale"], model["lin_reg"]
-    optimizer = regression.optimizer
-    known = regression.weights
-    state = (
-        scaler.counts.get(FEATURE_NAMES[0], 0),
-        optimizer.n_iterations,
-        regression.intercept,
-        [scaler.means.get(name, 0.0) for name in FEATURE_NAMES],
-        [scaler.vars.get(name, 0.0) for name in FEATURE_NAMES],
-        [known.get(name, 0.0) for name in FEATURE_NAMES],
-    )
-    run, run_many, read = _namespace["build"](
-        state, optimizer.lr.learning_rate, regression.intercept_lr.learning_rate, regression.clip_gradient
-    )
+    run, read = _namespace["build"](numbers_of(model), *parameters_of(model))
+
+    def run_many(events: Sequence[Event], levels: list[float | None]) -> list[float]:
+        return [run(features_of(event), level) for event, level in zip(events, levels, strict=True)]
 
     def flush() -> Any:  # noqa: ANN401 -- the same pipeline
-        n, iterations, intercept, means, variances, weights = read()
-        if n == 0:
-            return model
-        for name, mean, variance, weight in zip(FEATURE_NAMES, means, variances, weights, strict=True):
-            scaler.counts[name], scaler.means[name], scaler.vars[name] = n, mean, variance
-            regression._weights[name] = weight  # noqa: SLF001 -- River has no public way to set a weight
-        optimizer.n_iterations, regression.intercept = iterations, intercept
+        put_back(model, Numbers(*read()))
         return model
 
     return Step(run, flush, run_many)

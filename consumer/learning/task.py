@@ -141,12 +141,12 @@ class PartitionTask:
             event = decode(record.value, record.timestamp_ms, self._limits)
             if len(record.value or b"") + len(record.key or b"") > self._surely_fits:
                 check_prediction(record, event, self._max_output_bytes)
-            entry = self._identities.look(event)
+            item = f"{event.store_id}\x1f{event.sku}"  # ids hold no control characters
+            entry = self._identities.look(event, item)
             if entry is None:
                 self._advance(offset, _link_other(offset, Outcome.REPEAT))
                 self.tally.repeats += 1
                 return None
-            item = f"{event.store_id}\x1f{event.sku}"  # ids hold no control characters
             observed = event.level_millionths
             posting = self._ledger.look(item, event.quantity_millionths, observed, event.occurred_us)
             model = self._models.of(event.store_id, item)
@@ -236,7 +236,7 @@ class PartitionTask:
         stop = start + len(run.events)
         offsets, keys = batch.offsets[start:stop], batch.keys[start:stop]
         learned_before = model.events_learned
-        predictions, learned = model.steps(run.events, run.befores, run.afters, run.lates)
+        predictions, learned = model.steps(run)
         self.next_offset = offsets[-1] + 1
         self.records_applied += len(offsets)
         links = [

@@ -15,6 +15,7 @@ from river import linear_model
 
 from benchmarks.fuzzing.events import Mutator
 from consumer.learning import acceleration
+from consumer.learning.batch import Run
 from consumer.learning.chain import OutcomeChain
 from consumer.learning.features import get_features
 from consumer.learning.fingerprint import LearningSettings
@@ -297,4 +298,4 @@ def test_a_pipeline_of_another_kind_has_no_steps() -> None:
     model = RegressorModel(linear_model.LinearRegression())
     assert not model.takes_batches
     with pytest.raises(AssertionError, match="event by event"):
-        model.steps(EVENTS[:1], [None], [None], [False])
+        model.steps(Run(EVENTS[:1], [None], [None], [False], []))

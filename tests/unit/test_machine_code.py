@@ -24,6 +24,7 @@ from structlog.testing import capture_logs
 from consumer import accelerator
 from consumer.accelerator import Accelerator
 from consumer.learning import acceleration, guarded_arrays
+from consumer.learning.batch import Run
 from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.gate import Gate
 from consumer.learning.guarded import GuardedModel
@@ -177,12 +178,14 @@ def stores(count: int, seed: int) -> list[tuple[Event, Posting]]:
 
 
 def applied(model: GuardedModel, part: Sequence[tuple[Event, Posting]]) -> tuple[list[bytes], list[int]]:
-    predictions, counts = model.steps(
+    run = Run(
         [event for event, _ in part],
         [posting.before for _, posting in part],
         [posting.after for _, posting in part],
         [posting.is_late for _, posting in part],
+        [],
     )
+    predictions, counts = model.steps(run)
     return [bits(each) for each in predictions], list(counts)
 
 

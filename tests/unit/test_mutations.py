@@ -117,9 +117,9 @@ def with_another_day(text: str) -> transaction.Moment:
     return msgspec.structs.replace(moment, day_of_week=(moment.day_of_week + shift) % 7)
 
 
-def without_line(event: transaction.Event) -> tuple[bytes, bytes]:
+def without_line(event: transaction.Event, item: str | None = None) -> tuple[bytes, bytes]:
     """An identity that forgets the line."""
-    return HONEST_DIGESTS(msgspec.structs.replace(event, line_id=None))
+    return HONEST_DIGESTS(msgspec.structs.replace(event, line_id=None), item)
 
 
 def crashing(_value: bytes) -> bool:

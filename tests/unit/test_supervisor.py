@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -151,78 +152,55 @@ def test_where_one_fails_the_others_are_asked_to_finish(crew: Crew, plan: str) -
         assert worker["signals"] in ([], [signal.SIGTERM]), name
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_passed_on_to_all(crew: Crew, number: signal.Signals) -> None:
-    """Asked to finish, the supervisor asks each worker, waits for them, and ends well when they do."""
+def run_asked(crew: Crew, ends: str, *numbers: int) -> int:
+    """Run two stubs and send this process signals meanwhile, each once all stubs have had the one before."""
+
+    def have_had(signals: int) -> bool:
+        return all(len(worker["signals"]) >= signals for worker in crew.noted().values())
 
     def ask() -> None:
         wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
-        os.kill(os.getpid(), number)
+        for already, number in enumerate(numbers):
+            wait_until(partial(have_had, already), DEADLINE, "the signal before")
+            os.kill(os.getpid(), number)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    code = crew.run("0,0")
+    code = crew.run(ends)
     asking.join()
+    return code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_passed_on_to_all(crew: Crew, number: signal.Signals) -> None:
+    """Asked to finish, the supervisor asks each worker, waits for them, and ends well when they do."""
+    code = run_asked(crew, "0,0", number)
     assert code == 0
     assert [worker["signals"] for worker in crew.noted().values()] == [[number], [number]]
 
 
 def test_a_stop_that_goes_wrong_is_told(crew: Crew) -> None:
     """A worker that could not finish in time makes the whole end with its code."""
-
-    def ask() -> None:
-        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    code = crew.run("0,-7")
-    asking.join()
+    code = run_asked(crew, "0,-7", signal.SIGTERM)
     assert code == ExitCode.SHUTDOWN_TIMEOUT
 
 
 def test_a_worker_asked_before_it_takes_signals_has_stopped(crew: Crew) -> None:
     """It has begun nothing: a stop during the start is no failure."""
-
-    def ask() -> None:
-        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    code = crew.run("0,early")
-    asking.join()
+    code = run_asked(crew, "0,early", signal.SIGTERM)
     assert code == 0
 
 
 def test_a_second_signal_is_passed_on(crew: Crew) -> None:
     """It ends a worker at once; the code says so."""
-
-    def ask() -> None:
-        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
-        os.kill(os.getpid(), signal.SIGTERM)
-        wait_until(lambda: all(worker["signals"] for worker in crew.noted().values()), DEADLINE, "the first signal")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    code = crew.run("twice,twice")
-    asking.join()
+    code = run_asked(crew, "twice,twice", signal.SIGTERM, signal.SIGTERM)
     assert code == ExitCode.TERMINATED
     assert [worker["signals"] for worker in crew.noted().values()] == [[signal.SIGTERM] * 2] * 2
 
 
 def test_a_failure_while_stopping_asks_nobody_twice(crew: Crew) -> None:
     """The others finish in good order: a second signal would end them at once."""
-
-    def ask() -> None:
-        wait_until(lambda: len(crew.noted()) == 2, DEADLINE, "both stubs to start")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    code = crew.run("-7,patient")
-    asking.join()
+    code = run_asked(crew, "-7,patient", signal.SIGTERM)
     assert code == ExitCode.SHUTDOWN_TIMEOUT
     assert [worker["signals"] for worker in crew.noted().values()] == [[signal.SIGTERM]] * 2
 

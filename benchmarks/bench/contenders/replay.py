@@ -6,7 +6,6 @@ committed offset, with the digest that was committed. What is read back is what 
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from benchmarks.bench.stopwatch import Stopwatch
 from consumer import hash_seed
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+    from structlog.typing import EventDict
 
 _WORKER: Final = "benchmarks.bench.contenders.worker"
 _SECONDS: Final = 600.0
@@ -29,8 +28,7 @@ def main() -> None:
     hash_seed.ensure(os.environ)  # before the heavy imports, as the command does
     first = [sys.executable, "-m", _WORKER]
     subprocess.run(first, check=True, timeout=_SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    import structlog  # noqa: PLC0415
-
+    from benchmarks.bench.contenders.listening import listening_log  # noqa: PLC0415
     from consumer import settings  # noqa: PLC0415
     from consumer.permissions import Permissions  # noqa: PLC0415
     from consumer.run import run_worker  # noqa: PLC0415
@@ -40,7 +38,7 @@ def main() -> None:
     stopwatch = Stopwatch()
     ends: dict[int, int] = {}
 
-    def listen(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:
+    def listen(line: EventDict) -> None:
         if line["event"] == "replay_from_first":
             stopwatch.start()
             ends[line["partition"]] = -1
@@ -48,14 +46,8 @@ def main() -> None:
             ends[line["partition"]] = line["offset"]
             if -1 not in ends.values():
                 stopwatch.stop(events=sum(ends.values()))
-        return line
 
-    log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
-        processors=[listen, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
-    run_worker(loaded, os.environ, log, stop_at_end=True, permissions=Permissions(rebuild=True))
+    run_worker(loaded, os.environ, listening_log(listen), stop_at_end=True, permissions=Permissions(rebuild=True))
     os._exit(0)  # as the command does: what the interpreter tidies away at its end, Kafka's clients, may hang
 
 
