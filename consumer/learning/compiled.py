@@ -11,13 +11,11 @@ Importing this module compiles, or loads what an earlier process has compiled: a
 from __future__ import annotations
 
 from math import isnan, nan, sqrt
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from consumer.learning.compiling import compiled_now
 
 # Where a pipeline's numbers stand in its array.
 COUNT: Final = 0
@@ -60,22 +58,7 @@ _FEATURES: Final = 6
 _MILLION: Final = 1e6
 
 
-def _compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function now; keep the result on disk where that is possible."""
-
-    def compile_now(function: Callable[..., Any]) -> Callable[..., Any]:
-        options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-        try:
-            compiled = numba.njit(signature, cache=True, **options)(function)
-        except Exception:  # noqa: BLE001 -- nowhere to keep it, a full disk, or a damaged file of an earlier process
-            compiled = numba.njit(signature, **options)(function)
-        made: Callable[..., Any] = compiled
-        return made
-
-    return compile_now
-
-
-@_compiled("float64(float64[::1], float64[::1], float64[::1])")
+@compiled_now("float64(float64[::1], float64[::1], float64[::1])")
 def _predict(pipeline: Any, deviations: Any, x: Any) -> float:  # noqa: ANN401 -- arrays
     """Return the prediction for scaled features; `deviations` holds the roots of the variances."""
     predicted = 0.0
@@ -86,7 +69,7 @@ def _predict(pipeline: Any, deviations: Any, x: Any) -> float:  # noqa: ANN401 -
     return predicted + pipeline[INTERCEPT]  # type: ignore[no-any-return]
 
 
-@_compiled("void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64)")
+@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64)")
 def _learn(pipeline: Any, parameters: Any, deviations: Any, scaled: Any, x: Any, target: float) -> None:  # noqa: ANN401, PLR0913, PLR0917 -- arrays
     """Take one step: Welford's moments, then SGD on the squared loss; `scaled` is a place to work in."""
     pipeline[COUNT] += 1.0
@@ -115,7 +98,7 @@ def _learn(pipeline: Any, parameters: Any, deviations: Any, scaled: Any, x: Any,
     pipeline[ITERATIONS] += 1.0
 
 
-@_compiled("void(float64[::1], float64[::1], float64[::1], float64[:, ::1], float64[::1], float64[::1])")
+@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[:, ::1], float64[::1], float64[::1])")
 def linear_steps(pipeline: Any, parameters: Any, deviations: Any, features: Any, levels: Any, predictions: Any) -> None:  # noqa: ANN401, PLR0913, PLR0917 -- arrays
     """Predict for each row of features, then learn its level where that is a number.
 
@@ -135,14 +118,14 @@ def linear_steps(pipeline: Any, parameters: Any, deviations: Any, features: Any,
             _learn(pipeline, parameters, deviations, scaled, x, levels[row])
 
 
-@_compiled("float64(float64, float64)")
+@compiled_now("float64(float64, float64)")
 def _bounded(value: float, largest: float) -> float:
     if -largest <= value <= largest:
         return value
     return -largest if value < -largest else largest
 
 
-@_compiled("void(float64[::1], float64[::1], float64[::1])")
+@compiled_now("void(float64[::1], float64[::1], float64[::1])")
 def _bound_features(x: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- arrays
     """Take fourth roots of quantity and cost, and bound all features."""
     x[0], x[5] = sqrt(sqrt(x[0])), sqrt(sqrt(x[5]))
@@ -151,7 +134,7 @@ def _bound_features(x: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- a
             x[i] = lows[i] if x[i] < lows[i] else highs[i]
 
 
-@_compiled("void(float64[::1], float64[::1], float64[::1], float64[::1])")
+@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[::1])")
 def _refresh(pipeline: Any, constants: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- arrays
     """Let the features' bounds follow their moments."""
     for i in range(_FEATURES):
@@ -161,7 +144,7 @@ def _refresh(pipeline: Any, constants: Any, lows: Any, highs: Any) -> None:  # n
         highs[i] = min(high, constants[MOST + i])
 
 
-@_compiled("void(float64[::1], float64[::1], float64, float64)")
+@compiled_now("void(float64[::1], float64[::1], float64, float64)")
 def _vote(gate: Any, constants: Any, missing: float, corrected_by: float) -> None:  # noqa: ANN401 -- arrays
     """Count one observed event: votes, the error without, the error corrected, and whether the gate is open then."""
     left = missing - corrected_by
@@ -181,7 +164,7 @@ def _vote(gate: Any, constants: Any, missing: float, corrected_by: float) -> Non
     gate[3] = 1.0 if has_earned else 0.0
 
 
-@_compiled(
+@compiled_now(
     "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], "
     "float64[::1], int64[:, ::1], int64[::1], float64[:, ::1], int64[:, ::1], float64[:, ::1], int64[:, ::1], "
     "float64[::1], int64[::1])"
@@ -285,7 +268,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         counters[3] += 1
 
 
-@_compiled("void(float64[::1], float64)")
+@compiled_now("void(float64[::1], float64)")
 def roots(numbers: Any, half: float) -> None:  # noqa: ANN401 -- an array
     """Take the root of each number as the steps do."""
     for i in range(len(numbers)):
