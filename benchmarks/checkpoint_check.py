@@ -66,10 +66,13 @@ def whole(models: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
     """A task's state around these models."""
     return {
         "progress": (10**6, 0, 10**6, (bytes(8), bytes(10_000), 500)),
-        "ledger": {
-            f"store-{number % 100}\x1fsku-{number}": (rng.randrange(10**8), 15 * 10**14 + number)
-            for number in range(20_000)
-        },
+        "ledger": (
+            17_361,
+            {
+                f"store-{number % 100}\x1fsku-{number}": (rng.randrange(10**8), 15 * 10**14 + number, 17_361)
+                for number in range(20_000)
+            },
+        ),
         "identities": b"".join(blake2b(str(number).encode(), digest_size=24).digest() for number in range(100_000)),
         "invalid": [],
         "models": models,

@@ -62,6 +62,7 @@ def learning_settings(settings: Settings, topic: InputTopic, warm_start: WarmSta
         limits=Limits(settings.max_quantity, settings.max_clock_ahead_seconds),
         max_output_bytes=topic.max_message_bytes + OUTPUT_MARGIN_BYTES,
         warm_start=None if warm_start is None else warm_start.digest,
+        item_retire_days=settings.item_retire_days,
     )
 
 

@@ -95,6 +95,12 @@ METRICS: Final = (
         "Import the opening stock: `smart-inventory import-stock`.",
     ),
     Metric(
+        "items_retired",
+        "counter",
+        "Items that left the state: ITEM_RETIRE_DAYS without an event, and no level above 0.",
+        "A jump: an event dated far ahead made all others old; see MAX_CLOCK_AHEAD_SECONDS.",
+    ),
+    Metric(
         "late_events",
         "counter",
         "Events older than their item's last observed level.",
@@ -317,6 +323,7 @@ class Metrics:
         self.count("unknown_types", tally.unknown_types)
         self.count("unknown_levels", tally.unknown_levels)
         self.count("events_learned", tally.learned)
+        self.count("items_retired", tally.retired)
         if tally.repeats:
             self.count("records_skipped", tally.repeats, "repeat")
         if tally.skipped:

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         default=20_000, ge=1, le=1_000_000, description="A transaction is committed when it holds so many records."
     )
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
+    item_retire_days: int = Field(
+        default=400,
+        ge=1,
+        le=36_500,
+        description="Days of event time after which an item without events leaves, unless its level is above 0.",
+    )
     max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Stops above this share of invalid records.")
     invalid_window_records: int = Field(
         default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."

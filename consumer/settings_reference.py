@@ -30,7 +30,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Kafka": ("kafka_bootstrap_servers", "input_topic", "output_topic", "dead_letter_topic"),
     "Who a worker is": ("consumer_group", "instance_id", "metrics_port"),
     "Guarantee and commits": ("processing_guarantee", "commit_interval_ms", "transaction_max_records"),
-    "Model": ("model", "model_scope", "ml_model_path"),
+    "Model": ("model", "model_scope", "ml_model_path", "item_retire_days"),
     "What is a valid event": (
         "seen_ids",
         "max_quantity",
@@ -116,6 +116,7 @@ def _fixed() -> set[str]:
         seen_ids=settings.seen_ids,
         invalid_window_records=settings.invalid_window_records,
         limits=Limits(),
+        item_retire_days=settings.item_retire_days,
     )
     return {name.lower() for name in fingerprint(learning, {}).parts if name.isupper()}
 

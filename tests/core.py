@@ -9,6 +9,7 @@ import msgspec
 
 from consumer.learning import PartitionTask
 from consumer.learning.fingerprint import Fingerprint, LearningSettings, fingerprint
+from consumer.learning.ledger import UNSEEN
 from consumer.learning.state import decode_state
 from consumer.model_choice import model_kind
 
@@ -51,7 +52,7 @@ def new_task(  # noqa: PLR0913 -- a task is what these say it is
 
 def post(ledger: Ledger, item: str, quantity: int, observed: int | None, occurred_us: int) -> Posting:
     """Look and enter; return what was found, without the entry that it left."""
-    return msgspec.structs.replace(ledger.post(item, quantity, observed, occurred_us), entry=None)
+    return msgspec.structs.replace(ledger.post(item, quantity, observed, occurred_us), entry=UNSEEN)
 
 
 def is_repeat(window: Identities, event: Event) -> bool:

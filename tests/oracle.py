@@ -60,6 +60,7 @@ FIELDS = (
 """The contract's fields in table order; `field_expectations` must describe each."""
 
 MILLION = 1_000_000
+DAY = 86_400 * MILLION  # microseconds
 LEAST_PUBLISHED_DISCREPANCY = 500  # millionths: 0.0005, below which a difference is called none
 EARLIEST_INSTANT = 946_684_800 * MILLION  # 2000-01-01T00:00:00Z in microseconds since 1970
 MOST_LEVELS = 100  # of objects and arrays, the event itself the first
@@ -428,6 +429,7 @@ class PartitionOracle:
     max_quantity: float = 1e6
     max_clock_ahead_seconds: float = 86_400
     seen_ids: int = 100_000
+    item_retire_days: int = 400
     max_output_bytes: int = 1_048_588 + 32 * 1024
     scope: Literal["partition", "store", "item"] = "partition"
     regressor: Callable[[], Any] = reference_pipeline
@@ -443,14 +445,19 @@ class PartitionOracle:
     late: int = field(default=0, init=False)
     unknown_types: int = field(default=0, init=False)
     unknown_levels: int = field(default=0, init=False)
+    retired: int = field(default=0, init=False)
     misrouted: Counter[str] = field(default_factory=Counter, init=False)
     """Counts among the predictions: learned from, late, of a type that the contract does not know, without a level
-    before it; and items whose first event came on a wrong way, by what was wrong."""
+    before it; items that have left; and items whose first event came on a wrong way, by what was wrong."""
 
     _last_offset: int = field(default=-1, init=False)
     _seen: OrderedDict[Hashable, Hashable] = field(default_factory=OrderedDict, init=False)
     _ledger: dict[tuple[str, str], tuple[int | None, int | None]] = field(default_factory=dict, init=False)
     """Of each item the level in millionths, and the instant of the last observed one; None where unknown."""
+    _newest: dict[tuple[str, str], int] = field(default_factory=dict, init=False)
+    """Of each item the instant of its newest event, be it late."""
+    _today: int = field(default=0, init=False)
+    """The newest UTC day of any event, in days since 1970."""
     _models: defaultdict[Hashable, LinearModel] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -487,7 +494,9 @@ class PartitionOracle:
         self.unknown_types += event.transaction_type not in KNOWN_TYPES
         if self.partitions is not None and (event.store_id, event.sku) not in self._ledger:
             self._check_way(key, event, self.partitions)
-        return Published("prediction", offset, key, self._predict_and_learn(event, offset), ())
+        prediction = self._predict_and_learn(event, offset)
+        self._let_items_leave(event)
+        return Published("prediction", offset, key, prediction, ())
 
     def _check_way(self, key: bytes | None, event: Event, partitions: int) -> None:
         """Count an item's first event if its key is none, another than the item's, or belongs to another partition."""
@@ -568,6 +577,21 @@ class PartitionOracle:
                 "source_offset": offset,
             },
         )
+
+    def _let_items_leave(self, event: Event) -> None:
+        """Forget, as soon as a newer day begins, the items without an event for so many days and without any stock."""
+        item = event.store_id, event.sku
+        self._newest[item] = max(event.instant, self._newest.get(item, event.instant))
+        today = event.instant // DAY
+        if today <= self._today:
+            return
+        self._today = today
+        for each, (level, _) in list(self._ledger.items()):
+            age = today - self._newest[each] // DAY
+            if age >= self.item_retire_days and not (level is not None and level > 0):
+                del self._ledger[each], self._newest[each]
+                self._models.pop(each, None)  # there is one of that name in scope "item" only
+                self.retired += 1
 
     def _dead_letter(self, record: InputRecord, invalid: InvalidEventError) -> Published:
         offset, timestamp_ms, key, value, headers = record

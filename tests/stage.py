@@ -148,6 +148,7 @@ def oracle_of(
         max_quantity=learning.limits.max_quantity,
         max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
         seen_ids=learning.seen_ids,
+        item_retire_days=learning.item_retire_days,
         scope=learning.scope.value,
         partitions=partitions,
         regressor=regressor,

@@ -125,7 +125,7 @@ def _plain_value(rng: Random) -> tuple[str, Any]:
         (
             ("progress", [rng.choice(numbers), rng.choice(numbers), rng.choice(numbers), [b"12345678", b"", 0]]),
             ("progress", [60, 0, 60, [rng.choice((b"", b"x", None)), b"links", rng.choice(numbers)]]),
-            ("ledger", {rng.choice(("a\x1fb", "", "\x1f", "é")): [rng.choice(numbers), rng.choice(numbers)]}),
+            ("ledger", [rng.choice(numbers), {rng.choice(("a\x1fb", "", "\x1f", "é")): rng.choices(numbers, k=3)}]),
             ("identities", rng.choice((b"", b"x" * 23, b"x" * 24, b"x" * 48, "text", None, [1]))),
             ("invalid", [rng.choice(numbers) for _ in range(3)]),
         )
@@ -158,13 +158,14 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
         and [type(each) for each in value[3]] == [bytes, bytes, int]
     ),
     "ledger": lambda value: (
-        type(value) is dict
+        type(value) is tuple
+        and _is_number(value[0])
         and all(
             type(item) is str
-            and len(entry) == 2
+            and len(entry) == 3
             and (entry[0] is None or _is_number(entry[0]))
-            and _is_number(entry[1])
-            for item, entry in value.items()
+            and all(map(_is_number, entry[1:]))
+            for item, entry in value[1].items()
         )
     ),
     "identities": lambda value: type(value) is bytes,

@@ -118,6 +118,7 @@ _RULES: Final[dict[str, Rule]] = {
     "METRICS_PORT": _whole(0, 65_535),
     "TRANSACTION_MAX_RECORDS": _whole(1, 1_000_000),
     "SEEN_IDS": _whole(1, 10_000_000),
+    "ITEM_RETIRE_DAYS": _whole(1, 36_500),
     "INVALID_WINDOW_RECORDS": _whole(1, 10_000_000),
     "MAX_CLOCK_AHEAD_SECONDS": _whole(0, 1_000_000_000),
     "CHECKPOINT_KEEP": _whole(1, 1_000_000),

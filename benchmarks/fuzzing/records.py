@@ -98,6 +98,7 @@ def _settings(rng: Random) -> LearningSettings:
             rng.choice((1e6, 1e6, 1e6, 1_000.0, 5.0, 0.5)), rng.choice((86_400, 86_400, 86_400, 0, 1, 10**9))
         ),
         max_output_bytes=rng.choice((2_300, 2_800, 4_096, 16_384)),
+        item_retire_days=rng.choice((1, 2, 30, 400, 36_500)),
     )
 
 
@@ -123,6 +124,7 @@ def _oracle(learning: LearningSettings, partition: int) -> PartitionOracle:
         max_quantity=learning.limits.max_quantity,
         max_clock_ahead_seconds=learning.limits.max_clock_ahead_seconds,
         seen_ids=learning.seen_ids,
+        item_retire_days=learning.item_retire_days,
         max_output_bytes=learning.max_output_bytes,
         scope=learning.scope.value,
         partitions=4,
@@ -217,6 +219,7 @@ def _counts(counts: Tally | PartitionOracle, model: str) -> Counter[str]:
             "late": counts.late,
             "unknown types": counts.unknown_types,
             "unknown levels": counts.unknown_levels,
+            "items retired": counts.retired,
         }
     )
     if model != "guarded":

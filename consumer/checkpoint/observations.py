@@ -82,7 +82,7 @@ def _read(store: CheckpointReads, name: CheckpointName, key: bytes | None) -> Ob
         raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
     if _LEDGER not in sections:
         raise EnvelopeError("it holds no ledger")
-    return Observations(header.offset, decode_state({_LEDGER: sections[_LEDGER]}, _no_models)[_LEDGER])
+    return Observations(header.offset, decode_state({_LEDGER: sections[_LEDGER]}, _no_models)[_LEDGER][1])
 
 
 def _no_models(_data: bytes) -> NoReturn:

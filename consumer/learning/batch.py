@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from consumer.learning.identities import digests
-from consumer.learning.ledger import UNSEEN
+from consumer.learning.ledger import DAY_US, UNSEEN
 from schemas.prediction import Prediction, encode_prediction
 from schemas.transaction import MILLION
 
@@ -46,6 +46,8 @@ class Run(NamedTuple):
 def take_run(events: Sequence[Event | None], start: int, identities: Identities, ledger: Ledger) -> Run:
     """Let the events from `start` on enter the window and the ledger, up to the first that may be none or no new one.
 
+    An event that opens a newer day than any before it is the run's last: the ledger is to be swept right after it.
+
     Args:
         events: None stands for what is to be looked at alone.
         start: where the run begins.
@@ -55,6 +57,7 @@ def take_run(events: Sequence[Event | None], start: int, identities: Identities,
     run = Run([], [], [], [], [])
     take, before_is, after_is, late_is = run.events.append, run.befores.append, run.afters.append, run.lates.append
     entries, contents, remember = ledger.entries, identities.contents, identities.remember
+    next_day_us = ledger.next_day_us
     for event in events[start:] if start else events:
         if event is None:
             break
@@ -64,10 +67,11 @@ def take_run(events: Sequence[Event | None], start: int, identities: Identities,
             break  # a repeat or a conflict
         remember(entry)
         observed, occurred_us = event.level_millionths, event.occurred_us
-        before, observed_us = entries.get(item, UNSEEN)
+        before, observed_us, seen_day = entries.get(item, UNSEEN)
         if observed is not None and before is not None and occurred_us >= observed_us:
             # What `post` does for nearly every event, without its posting.
-            entries[item] = (observed, occurred_us)
+            day = occurred_us // DAY_US
+            entries[item] = (observed, occurred_us, day if day > seen_day else seen_day)  # noqa: FURB136 -- `max` is slow
             after_is(observed)
             late_is(False)
         else:
@@ -78,6 +82,8 @@ def take_run(events: Sequence[Event | None], start: int, identities: Identities,
             late_is(posting.is_late)
         before_is(before)
         take(event)
+        if occurred_us >= next_day_us:
+            break
     return run
 
 

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     from consumer.learning.model import ModelScope
     from schemas.transaction import Limits
 
-STATE_FORMAT: Final = 2
+STATE_FORMAT: Final = 3
 """Raised whenever a snapshot's sections change their meaning."""
 
 MODEL_ID_DIGITS: Final = 12
+
+ITEM_RETIRE_DAYS: Final = 400
+"""A year, and a month to spare: what is sold in one season only keeps what was learned of it."""
 
 
 class LearningSettings(NamedTuple):
     """The settings that a prediction depends on.
 
     Attributes:
+        item_retire_days: days of event time after which an item leaves that has no event and no level above 0.
         warm_start: digest of the model that new models begin with (`ML_MODEL_PATH`), None where there is none.
         max_output_bytes: size above which a record is `too_large` (see `consumer.learning.size`).
     """
@@ -43,6 +47,7 @@ class LearningSettings(NamedTuple):
     limits: Limits
     max_output_bytes: int = MAX_OUTPUT_BYTES
     warm_start: str | None = None
+    item_retire_days: int = ITEM_RETIRE_DAYS
 
 
 class Fingerprint(NamedTuple):
@@ -77,6 +82,7 @@ def fingerprint(settings: LearningSettings, parameters: Mapping[str, Any]) -> Fi
         "MODEL_SCOPE": settings.scope.value,
         "SEEN_IDS": settings.seen_ids,
         "INVALID_WINDOW_RECORDS": settings.invalid_window_records,
+        "ITEM_RETIRE_DAYS": settings.item_retire_days,
         "MAX_QUANTITY": settings.limits.max_quantity,
         "MAX_CLOCK_AHEAD_SECONDS": settings.limits.max_clock_ahead_seconds,
         "largest output in bytes": settings.max_output_bytes,

@@ -1,4 +1,8 @@
-"""The stock ledger: the last known level of each item, in whole millionths so that no float dust gathers."""
+"""The stock ledger: the last known level of each item, in whole millionths so that no float dust gathers.
+
+Items leave it: one that no event names for many days of event time, and of which nothing is known to be there. So the
+state is bounded by what a shop sells, not by what it ever sold.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from typing import Final
 
 import msgspec
 
-Entry = tuple[int | None, int]
-"""(level, observed_us): the stock in millionths of a unit, observed or standing in (the observed level plus the
-quantities since), None where no level was ever observed; and when the last observed level occurred, in microseconds
-since 1970 UTC."""
+Entry = tuple[int | None, int, int]
+"""(level, observed_us, seen_day): the stock in millionths of a unit, observed or standing in (the observed level plus
+the quantities since), None where no level is known; when the last observed level occurred, in microseconds since 1970
+UTC, 0 where none is known; and the newest UTC day of the item's events, late ones too, in days since 1970."""
 
-UNSEEN: Final[Entry] = (None, 0)
+UNSEEN: Final[Entry] = (None, 0, -1)
+NO_DAY: Final = -1
+"""The newest day before the first event: no event is older than the year 2000."""
+DAY_US: Final = 86_400_000_000
 _ABSURD: Final = 10**18
 """A level of a million million units: from there on it no longer stands in, and is unknown."""
 
@@ -23,13 +30,13 @@ class Posting(msgspec.Struct, gc=False):
         before: the level before it, in millionths of a unit; None where unknown.
         after: the level after it, None where unknown. A late event leaves the level as it is.
         is_late: it is older than the item's last observed level, which therefore contains it already.
-        entry: the item's entry from then on; None where it stays as it is.
+        entry: the item's entry from then on.
     """
 
     before: int | None
     after: int | None
     is_late: bool
-    entry: Entry | None = None
+    entry: Entry = UNSEEN
 
 
 class Ledger:
@@ -38,17 +45,24 @@ class Ledger:
     Looking and entering are two steps, because an event that breaks the model must leave no trace here.
 
     Attributes:
-        entries: by item.
+        entries: by item, in the order in which they entered.
+        newest_day: the newest UTC day that an event was of, in days since 1970; `NO_DAY` before the first.
     """
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self.newest_day = NO_DAY
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __contains__(self, item: str) -> bool:
         return item in self.entries
+
+    @property
+    def next_day_us(self) -> int:
+        """When the day after the newest one begins, in microseconds since 1970 UTC: from then on, `sweep` is due."""
+        return (self.newest_day + 1) * DAY_US
 
     def look(self, item: str, quantity: int, observed: int | None, occurred_us: int) -> Posting:
         """Return what one event finds, and what it will leave.
@@ -59,17 +73,18 @@ class Ledger:
             observed: the level that the event itself reports, in millionths of a unit, or None.
             occurred_us: when it occurred, in microseconds since 1970 UTC.
         """
-        before, observed_us = self.entries.get(item, UNSEEN)
+        before, observed_us, seen_day = self.entries.get(item, UNSEEN)
+        day = max(seen_day, occurred_us // DAY_US)
         if before is None:
-            return Posting(None, observed, False, UNSEEN if observed is None else (observed, occurred_us))
+            return Posting(None, observed, False, (None, 0, day) if observed is None else (observed, occurred_us, day))
         if occurred_us < observed_us:
-            return Posting(before, before, True, None)
+            return Posting(before, before, True, (before, observed_us, day))
         if observed is None:
             after = before + quantity
             if not -_ABSURD < after < _ABSURD:  # the sum of a million events at least; the state is of 64-bit numbers
-                return Posting(before, None, False, UNSEEN)
-            return Posting(before, after, False, (after, observed_us))
-        return Posting(before, observed, False, (observed, occurred_us))
+                return Posting(before, None, False, (None, 0, day))
+            return Posting(before, after, False, (after, observed_us, day))
+        return Posting(before, observed, False, (observed, occurred_us, day))
 
     def post(self, item: str, quantity: int, observed: int | None, occurred_us: int) -> Posting:
         """Look and enter at once."""
@@ -79,13 +94,33 @@ class Ledger:
 
     def enter(self, item: str, posting: Posting) -> None:
         """Let what `look` returned for an item take effect."""
-        if posting.entry is not None:
-            self.entries[item] = posting.entry
+        self.entries[item] = posting.entry
 
-    def snapshot(self) -> dict[str, Entry]:
-        """Return the state, of plain types only."""
-        return self.entries.copy()
+    def sweep(self, occurred_us: int, retire_days: int) -> list[str]:
+        """Open the day of an event, and let the items leave of which nothing was heard for long and nothing is there.
 
-    def restore(self, state: dict[str, Entry]) -> None:
+        Args:
+            occurred_us: when an event occurred that is entered already, at or after `next_day_us`.
+            retire_days: how many days an item of level 0, below 0 or unknown stays after its last event's.
+
+        Returns:
+            The items that have left; the others are in their order as before.
+        """
+        self.newest_day = occurred_us // DAY_US
+        last_day, entries = self.newest_day - retire_days, self.entries
+        leaving = [
+            item
+            for item, (level, _, seen_day) in entries.items()
+            if seen_day <= last_day and (level is None or level <= 0)
+        ]
+        for item in leaving:
+            del entries[item]
+        return leaving
+
+    def snapshot(self) -> tuple[int, dict[str, Entry]]:
+        """Return the state, of plain types only: the newest day, and the entries."""
+        return self.newest_day, self.entries.copy()
+
+    def restore(self, state: tuple[int, dict[str, Entry]]) -> None:
         """Take over a state that `snapshot` returned."""
-        self.entries = state
+        self.newest_day, self.entries = state

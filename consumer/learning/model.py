@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from schemas.dead_letter import InvalidEvent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from consumer.learning.batch import Run
     from consumer.learning.ledger import Posting
@@ -122,6 +122,12 @@ class Models:
     def keep(self, store_id: str, item: str, model: StockModel) -> None:
         """Keep a new model as the one in charge of an item."""
         self._by_scope[self._key(store_id, item)] = model
+
+    def drop(self, items: Iterable[str]) -> None:
+        """Forget the models of items that have left; one that reaches further than an item stays."""
+        if self._scope is ModelScope.ITEM:
+            for item in items:
+                self._by_scope.pop(item, None)  # a ledger that was adopted may know items that no model does
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state: scope key to the model's own. It is live: pickle it at once."""

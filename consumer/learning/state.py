@@ -19,7 +19,8 @@ MODELS: Final = "models"
 _PLAIN: Final[Mapping[str, Any]] = {
     # next offset, first offset, records applied, and the chain's base, pending links and their number
     "progress": tuple[int, int, int, tuple[bytes, bytes, int]],
-    "ledger": dict[str, tuple[int | None, int]],
+    # the newest day, and by item the level, when it was observed, and the newest day of its events
+    "ledger": tuple[int, dict[str, tuple[int | None, int, int]]],
     "identities": bytes,
     "invalid": list[int],
 }

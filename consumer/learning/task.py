@@ -53,6 +53,7 @@ class Tally:
         "misrouted",
         "predictions",
         "repeats",
+        "retired",
         "skipped",
         "unknown_levels",
         "unknown_types",
@@ -64,6 +65,7 @@ class Tally:
         self.late = 0
         self.learned = 0
         self.skipped = 0
+        self.retired = 0
         self.unknown_levels = 0
         self.unknown_types = 0
         self.misrouted: Counter[str] = Counter()
@@ -117,6 +119,7 @@ class PartitionTask:
         self._model_id = model_id
         self._models = Models(settings.scope, model_kind)
         self._ledger = Ledger()
+        self._item_retire_days = settings.item_retire_days
         self._seen_ids = settings.seen_ids
         self._identities = Identities(settings.seen_ids)
         self._invalid = InvalidWindow(settings.invalid_window_records)
@@ -164,6 +167,7 @@ class PartitionTask:
             self._models.keep(event.store_id, item, new_model)
         self._identities.remember(entry)
         self._ledger.enter(item, posting)
+        self._retire(event.occurred_us)
 
         prediction = prediction_of(
             event, before, is_late, predicted, self._model_id, events_learned, record.partition, offset
@@ -246,6 +250,7 @@ class PartitionTask:
         self.chain.extend(b"".join(links), _LINK_BYTES)
         for first in run.firsts:
             self._check_route(keys[first], batch.partition, run.events[first])
+        self._retire(run.events[-1].occurred_us)
         self.tally.add_run(run, model.events_learned - learned_before)
         if published is None:
             return stop
@@ -302,6 +307,14 @@ class PartitionTask:
         self.chain.restore(chain)
         self._ledger.restore(ledger)
         self._invalid.restore(invalid)
+
+    def _retire(self, occurred_us: int) -> None:
+        """Let items leave where the event that has just been entered opens a newer day than any before it."""
+        if occurred_us < self._ledger.next_day_us:
+            return
+        retired = self._ledger.sweep(occurred_us, self._item_retire_days)
+        self._models.drop(retired)
+        self.tally.retired += len(retired)
 
     def _dead_letter(self, record: Record, invalid: InvalidEvent) -> Output:
         if is_letter_too_large(record, self._max_output_bytes):

@@ -35,6 +35,12 @@ INPUTS: Final = 12
 SEEN_IDS: Final = 40
 """Few, so that identities are forgotten within an input, and a state that lacks them shows."""
 
+ITEM_RETIRE_DAYS: Final = 1
+"""As few as can be, so that items leave within an input, and a state that still has them shows."""
+
+BASKETS_PER_DAY: Final = 2.0
+"""So few that an input is some days long."""
+
 
 STORES: Final[dict[str, Callable[[Disk, SimulatedCluster], CheckpointStore]]] = {
     "directory": lambda disk, cluster: SimulatedStore(disk, cluster.faults),
@@ -90,6 +96,7 @@ def settings(instance: int, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) ->
         processing_guarantee=guarantee,
         model="linear",
         seen_ids=SEEN_IDS,
+        item_retire_days=ITEM_RETIRE_DAYS,
         transaction_max_records=12,
         commit_interval_ms=200,
         checkpoint_interval_seconds=0.5,
@@ -105,7 +112,9 @@ def make_input(number: int) -> Input:
     partitions = rng.randint(1, 3)
     events = list(
         with_faults(
-            synthetic_events(seed=number, stores=3, skus=4, limit=rng.randint(60, 160)),
+            synthetic_events(
+                seed=number, stores=3, skus=20, baskets_per_day=BASKETS_PER_DAY, limit=rng.randint(60, 160)
+            ),
             invalid_share=0.08,
             repeat_share=0.12,
             late_share=0.05,
@@ -180,7 +189,9 @@ def _source(kind: str, value: bytes | None, headers: tuple[tuple[str, bytes | No
 
 
 def _truth(cluster: SimulatedCluster, partition: int) -> list[Published]:
-    learning = LearningSettings("linear", ModelScope.PARTITION, SEEN_IDS, 1_000, Limits())
+    learning = LearningSettings(
+        "linear", ModelScope.PARTITION, SEEN_IDS, 1_000, Limits(), item_retire_days=ITEM_RETIRE_DAYS
+    )
     oracle = oracle_of(learning, INPUT, partition)
     fed = (
         oracle.feed((each.offset, each.timestamp_ms, each.key, each.value, each.headers or ()))

@@ -15,10 +15,12 @@ from river import linear_model
 
 from benchmarks.fuzzing.events import Mutator
 from consumer.learning import acceleration
-from consumer.learning.batch import Run
+from consumer.learning.batch import Run, take_run
 from consumer.learning.chain import OutcomeChain
 from consumer.learning.features import get_features
 from consumer.learning.fingerprint import LearningSettings
+from consumer.learning.identities import Identities
+from consumer.learning.ledger import DAY_US, Ledger
 from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.model import ModelScope
 from consumer.learning.output import Outcome
@@ -30,7 +32,7 @@ from consumer.simulate.synthetic import synthetic_events
 from schemas.dead_letter import InvalidEvent
 from schemas.transaction import Limits, decode, decode_plain
 from tests import core
-from tests.unit.test_task import FIRST_OFFSET, MODEL_ID, PARTITION, SEEN_IDS, TOPIC, shop
+from tests.unit.test_task import FIRST_OFFSET, MODEL_ID, PARTITION, SEEN_IDS, TOPIC, quiet_logs, shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,9 +45,9 @@ LIMITS: Final = Limits()
 EVENTS: Final = [decode(event.value, event.timestamp_ms, LIMITS) for event in synthetic_events(seed=4, limit=500)]
 
 
-def new_task(model: str, scope: ModelScope = ModelScope.PARTITION) -> PartitionTask:
+def new_task(model: str, scope: ModelScope = ModelScope.PARTITION, item_retire_days: int = 1) -> PartitionTask:
     return core.new_task(
-        LearningSettings(model, scope, SEEN_IDS, 1_000, LIMITS),
+        LearningSettings(model, scope, SEEN_IDS, 1_000, LIMITS, item_retire_days=item_retire_days),
         topic=TOPIC,
         partition=PARTITION,
         model_id=MODEL_ID,
@@ -163,6 +165,32 @@ def test_batches_and_single_records_mix(sizes: list[int], model: str, rng: rando
             mixed.tally = tally
     assert vars(manys) == vars(ones)
     assert state_of(mixed) == state_of(alone)
+
+
+@settings(max_examples=100, deadline=None)
+@given(quiet_logs(), st.integers(1, 40), st.sampled_from(MODELS), st.integers(1, 4))
+def test_items_leave_at_once_as_they_leave_one_by_one(records: list[Record], size: int, model: str, days: int) -> None:
+    """At the same record, however many days a batch spans."""
+    alone, together = (new_task(model, item_retire_days=days) for _ in range(2))
+    ones, manys = Books(), Books()
+    ones.one_by_one(alone, records)
+    for start in range(0, len(records), size):
+        manys.at_once(together, records[start : start + size])
+    assert (vars(manys), state_of(together)) == (vars(ones), state_of(alone))
+
+
+def test_a_run_ends_with_the_event_that_opens_a_day() -> None:
+    """So that the sweep comes right after it; the rest of the day is one run."""
+    identities, ledger = Identities(1_000), Ledger()
+    ends: list[int] = []
+    while sum(ends) < len(EVENTS):
+        run = take_run(EVENTS, sum(ends), identities, ledger)
+        ends.append(len(run.events))
+        if run.events[-1].occurred_us >= ledger.next_day_us:
+            ledger.sweep(run.events[-1].occurred_us, 1)
+    days = [event.occurred_us // DAY_US for event in EVENTS]
+    opening = [index for index, day in enumerate(days) if day > max(days[:index], default=-1)]
+    assert [sum(ends[: number + 1]) for number in range(len(ends) - 1)] == [index + 1 for index in opening]
 
 
 def test_what_a_judge_raises_comes_out() -> None:

@@ -27,7 +27,7 @@ from consumer.learning import get_ml_pipeline
 from tests.kafka import wait_until
 
 IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17", {})
-SECTIONS = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode({})}
+SECTIONS = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode((0, {}))}
 OFFSETS = st.integers(0, 2**63 - 1)
 
 

@@ -109,7 +109,7 @@ def offsets(store: MemoryStore, partition: int) -> list[int]:
 
 def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: BackgroundWriter) -> None:
     """What is in the store under the result's name is the snapshot's state, sealed for its partition and offset."""
-    state = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode({"item": (5, 6)})}
+    state = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode((8, {"item": (5, 6, 7)}))}
     submitted = snapshot(42, 3, **state)
     writer.submit(submitted)
     written = result(writer)

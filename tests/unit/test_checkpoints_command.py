@@ -77,7 +77,12 @@ def trained(number: int = 40) -> Any:
 
 def sections(models: Any) -> dict[str, bytes]:
     """A task's state around these models."""
-    plain = {"progress": (0, 0, 0, (b"", b"", 0)), "ledger": {"a\x1fb": (1, 2)}, "identities": b"", "invalid": []}
+    plain = {
+        "progress": (0, 0, 0, (b"", b"", 0)),
+        "ledger": (3, {"a\x1fb": (1, 2, 3)}),
+        "identities": b"",
+        "invalid": [],
+    }
     return encode_state({**plain, "models": models})
 
 

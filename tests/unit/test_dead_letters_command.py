@@ -510,7 +510,7 @@ def ledger_of(observed_us: int) -> bytes:
     return encode_state({"ledger": ledger.snapshot()})["ledger"]
 
 
-EMPTY: Final = encode_state({"ledger": {}})["ledger"]
+EMPTY: Final = encode_state({"ledger": Ledger().snapshot()})["ledger"]
 
 
 def test_the_newest_readable_checkpoint_counts(tmp_path: Path) -> None:
@@ -540,7 +540,7 @@ def test_late_is_what_the_ledger_calls_late(entered: list[tuple[int | None, int]
         post(ledger, "330\x1fmilk", -1, observed, NOW_MS * 1_000 + after_us)
     event = decode(value_of(), NOW_MS, Limits())
     event.occurred_us = at_us
-    judged = Observations(0, ledger.snapshot()).is_late(event)
+    judged = Observations(0, ledger.entries).is_late(event)
     assert judged is ledger.look("330\x1fmilk", -1, None, at_us).is_late
 
 

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.learning.ledger import Ledger, Posting
+from consumer.learning.ledger import DAY_US, NO_DAY, Ledger, Posting
 from tests.core import post
 
 T = 1_490_961_600_000_000  # a time in microseconds
 UNIT = 1_000_000  # millionths
+DAY = T // DAY_US
 
 Event = tuple[int, int | None, int]
 """Quantity and observed level in units, and seconds after T."""
@@ -128,7 +129,7 @@ def test_a_snapshot_is_a_copy_and_restores() -> None:
     posted((-1, 2, 9), ledger=ledger)
     restored = Ledger()
     restored.restore(state)
-    assert restored.snapshot() == {"item": (7 * UNIT, T)}
+    assert restored.entries == {"item": (7 * UNIT, T, DAY)}
     assert posted((-1, None, 0), ledger=restored) == Posting(7 * UNIT, 6 * UNIT, False)
     assert posted((-1, None, -1), ledger=restored).is_late
 
@@ -136,8 +137,50 @@ def test_a_snapshot_is_a_copy_and_restores() -> None:
 def test_a_level_beyond_all_sense_is_unknown() -> None:
     """A sum of quantities past a million million units no longer stands in; the next observed level does."""
     ledger = Ledger()
-    ledger.restore({"item": (10**18 - 5, T)})
+    ledger.entries["item"] = (10**18 - 5, T, DAY)
     assert post(ledger, "item", 4, None, T) == Posting(10**18 - 5, 10**18 - 1, False)
     assert post(ledger, "item", 1, None, T) == Posting(10**18 - 1, None, False)
     assert post(ledger, "item", 1, None, 0) == Posting(None, None, False)
     assert post(ledger, "item", 1, 7, 0) == Posting(None, 7, False)
+
+
+# Items leave
+
+
+def swept(ledger: Ledger, day: int, days: int) -> list[str]:
+    """Let an event of another item open a day."""
+    post(ledger, f"of day {day}", 1, 1, day * DAY_US + 5)
+    return ledger.sweep(day * DAY_US + 5, days)
+
+
+@pytest.mark.parametrize("level", [None, 0, -1, 1])
+def test_an_item_leaves_when_its_time_has_come(level: int | None) -> None:
+    """Not a day earlier, and not while something is there; the order of the others stays."""
+    ledger = Ledger()
+    for item in ("before", "item", "after"):
+        post(ledger, item, 0, level if item == "item" else 5, T)
+    assert swept(ledger, DAY + 6, 7) == []
+    assert swept(ledger, DAY + 7, 7) == ([] if level == 1 else ["item"])
+    expected = ["before", "item", "after", f"of day {DAY + 6}", f"of day {DAY + 7}"]
+    assert list(ledger.entries) == [item for item in expected if item != "item" or level == 1]
+
+
+def test_any_event_keeps_an_item_from_leaving() -> None:
+    """Late ones too, and such as are older than another of its events: what counts is the newest."""
+    ledger = Ledger()
+    post(ledger, "unknown", -1, None, T + 2 * DAY_US)
+    post(ledger, "unknown", -1, None, T)
+    post(ledger, "late", -1, 0, T + DAY_US)
+    post(ledger, "late", -1, 9, T)
+    assert {item: entry[2] - DAY for item, entry in ledger.entries.items()} == {"unknown": 2, "late": 1}
+    assert swept(ledger, DAY + 2, 1) == ["late"]
+    assert swept(ledger, DAY + 3, 1) == ["unknown"]
+
+
+def test_a_day_is_of_utc_and_opens_once() -> None:
+    """Its first microsecond opens it; before any event, every day is new."""
+    ledger = Ledger()
+    assert (ledger.newest_day, ledger.next_day_us) == (NO_DAY, 0)
+    post(ledger, "item", 0, 1, T)
+    ledger.sweep(T, 1)
+    assert (ledger.newest_day, ledger.next_day_us) == (DAY, (DAY + 1) * DAY_US)

@@ -80,6 +80,7 @@ def test_defaults_are_the_contract() -> None:
         "metrics_port": 8000,
         "transaction_max_records": 20_000,
         "seen_ids": 100_000,
+        "item_retire_days": 400,
         "max_invalid_ratio": 0.2,
         "invalid_window_records": 1_000,
         "max_quantity": 1e6,

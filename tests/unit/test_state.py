@@ -16,7 +16,7 @@ from consumer.learning.state import SECTIONS, decode_state, encode_state
 STATE: dict[str, Any] = {
     "progress": (5, 2, 3, (b"12345678", b"links", 1)),
     "models": {"": ("a model", 3)},
-    "ledger": {"s\x1fk": (-5, 2**62), "s\x1fm": (None, 0)},
+    "ledger": (7, {"s\x1fk": (-5, 2**62, 7), "s\x1fm": (None, 0, 6)}),
     "identities": b"x" * 24,
     "invalid": [1, 3],
 }
@@ -38,9 +38,10 @@ def test_a_state_comes_back_equal() -> None:
     [
         ("progress", [5, 2, 3]),
         ("progress", [5, 2, "3", [b"", b"", 0]]),
-        ("ledger", {"s\x1fk": [1.5, 0]}),
-        ("ledger", {"s\x1fk": [1]}),
-        ("ledger", {5: [1, 0]}),
+        ("ledger", [7, {"s\x1fk": [1.5, 0, 7]}]),
+        ("ledger", [7, {"s\x1fk": [1, 0]}]),
+        ("ledger", [7, {5: [1, 0, 7]}]),
+        ("ledger", {"s\x1fk": [1, 0]}),
         ("identities", "text"),
         ("invalid", [None]),
         ("invalid", {"a": 1}),

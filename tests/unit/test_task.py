@@ -6,6 +6,7 @@ import ast
 import json
 import random
 import time
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -40,10 +41,10 @@ SEEN_IDS: Final = 300  # small, so that some repeats come back as new, and late
 ROOT: Final = Path(__file__).parents[2]
 
 
-def new_task(scope: ModelScope, seen_ids: int = SEEN_IDS) -> PartitionTask:
+def new_task(scope: ModelScope, seen_ids: int = SEEN_IDS, item_retire_days: int = 400) -> PartitionTask:
     """A task without any state."""
     return core.new_task(
-        LearningSettings("linear", scope, seen_ids, 1_000, Limits()),
+        LearningSettings("linear", scope, seen_ids, 1_000, Limits(), item_retire_days=item_retire_days),
         topic=TOPIC,
         partition=PARTITION,
         model_id=MODEL_ID,
@@ -51,7 +52,7 @@ def new_task(scope: ModelScope, seen_ids: int = SEEN_IDS) -> PartitionTask:
     )
 
 
-def new_oracle(scope: ModelScope, seen_ids: int = SEEN_IDS) -> PartitionOracle:
+def new_oracle(scope: ModelScope, seen_ids: int = SEEN_IDS, item_retire_days: int = 400) -> PartitionOracle:
     """The independent truth for the same partition."""
     return PartitionOracle(
         topic=TOPIC,
@@ -60,6 +61,7 @@ def new_oracle(scope: ModelScope, seen_ids: int = SEEN_IDS) -> PartitionOracle:
         messages={reason.value: text for reason, text in MESSAGES.items()},
         field_expectations=EXPECTED,
         seen_ids=seen_ids,
+        item_retire_days=item_retire_days,
         scope=scope.value,
     )
 
@@ -291,6 +293,72 @@ def test_later_sections_are_none_of_its_business() -> None:
     sections = new_task(ModelScope.ITEM).snapshot()
     new_task(ModelScope.ITEM).restore(unpickled(sections) | {"outlook": object()})
     assert set(sections) == {"progress", "models", "ledger", "identities", "invalid"}
+
+
+# --- items leave -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def quiet_logs(draw: st.DrawFn) -> list[Record]:
+    """The log of a few items, few days apart and not always in order: levels run out, are forgotten, come back."""
+    events = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from("abcd"),
+                st.integers(0, 3),  # days on from the one before
+                st.integers(-2, 0) | st.just(0),  # days late
+                st.integers(-2, 2),
+                st.none() | st.integers(-1, 2),
+            ),
+            max_size=40,
+        )
+    )
+    records, day = [], 30
+    for number, (sku, on, late, quantity, level) in enumerate(events):
+        day += on
+        at = datetime(2025, 1, 1, 12, tzinfo=UTC) + timedelta(days=day + late)
+        fields = {"transaction_id": str(number), "store_id": "s", "sku": sku, "quantity": quantity}
+        value = json.dumps({**fields, "occurred_at": at.isoformat(), "new_stock_level": level}).encode()
+        records.append(Record(PARTITION, FIRST_OFFSET + number, -1, b"s", value))
+    return records
+
+
+@settings(max_examples=200, deadline=None)
+@given(quiet_logs(), st.sampled_from(list(ModelScope)), st.integers(1, 4))
+def test_items_leave_as_the_oracle_has_it(records: list[Record], scope: ModelScope, days: int) -> None:
+    """What is published, how many items have left, and, in scope `item`, that their models went with them."""
+    task, oracle = new_task(scope, item_retire_days=days), new_oracle(scope, item_retire_days=days)
+    assert applied(task, records) == truth(oracle, records)
+    assert task.tally.retired == oracle.retired
+    assert task.tally.unknown_levels == oracle.unknown_levels
+    restored = new_task(scope, item_retire_days=days)
+    restored.restore(unpickled(task.snapshot()))
+    assert restored.snapshot() == task.snapshot()
+
+
+def of_day(sku: str, day: int, quantity: int, level: int | None) -> Record:
+    """A record of a day of January 2025; its offset is its own."""
+    at = datetime(2025, 1, day, 12, tzinfo=UTC).isoformat()
+    fields = {"transaction_id": f"{sku}-{day}", "store_id": "s", "sku": sku, "quantity": quantity}
+    value = json.dumps({**fields, "occurred_at": at, "new_stock_level": level}).encode()
+    return Record(PARTITION, FIRST_OFFSET + day, -1, b"s", value)
+
+
+@pytest.mark.parametrize("scope", [ModelScope.PARTITION, ModelScope.ITEM])
+def test_an_item_that_comes_back_is_new(scope: ModelScope) -> None:
+    """Its level before is unknown again, and its own model begins anew; what reaches further has learned on."""
+    task = new_task(scope, item_retire_days=7)
+    days = [of_day("milk", 1, -1, 0), of_day("salt", 2, 1, 3), of_day("salt", 7, -1, 2), of_day("salt", 8, -1, 1)]
+    applied(task, days[:3])
+    assert (task.tally.retired, task.model_count) == (0, 2 if scope is ModelScope.ITEM else 1)
+    applied(task, days[3:])
+    assert (task.tally.retired, task.model_count) == (1, 1)
+    back = task.process(of_day("milk", 9, -1, None))
+    assert back is not None
+    prediction = json.loads(back.value or b"")
+    assert prediction["level_before"] is None
+    assert prediction["events_learned"] == (0 if scope is ModelScope.ITEM else 4)
+    assert task.tally.unknown_levels == 3
 
 
 # --- progress and purity ---------------------------------------------------------------------------------------------

@@ -246,10 +246,10 @@ def test_sections() -> None:
         pipeline.learn_one(features, level)
     sections = {
         "models": pickle.dumps({"": (pipeline, 5)}, protocol=5),
-        "ledger": msgspec.msgpack.encode({"item": (5, 6)}),
+        "ledger": msgspec.msgpack.encode((8, {"item": (5, 6, 7)})),
     }
     decoded = decode_sections(sections, ADMITTED)
-    assert decoded["ledger"] == {"item": (5, 6)}
+    assert decoded["ledger"] == (8, {"item": (5, 6, 7)})
     assert decoded["models"][""][0].predict_one(features) == pipeline.predict_one(features)
 
 
