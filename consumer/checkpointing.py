@@ -143,10 +143,13 @@ class Checkpointing:
     def _take(self, assigned: Assigned) -> None:
         started = self._clock()
         task = assigned.state
-        self._writer.submit(Snapshot(assigned, assigned.partition, task.next_offset, task.snapshot()))
+        sections = task.snapshot()
+        pause = self._clock() - started  # to hand it over is to put it into a queue
+        self._writer.submit(Snapshot(assigned, assigned.partition, task.next_offset, sections, pause))
         assigned.is_snapshot_pending = True
         assigned.snapshot_at = started
-        self._metrics.count("phase_seconds", self._clock() - started, "snapshot")
+        self._metrics.count("phase_seconds", pause, "snapshot")
+        self._metrics.observe("checkpoint_pause_seconds", pause)
 
     def _collect(self, wait_seconds: float) -> bool:
         """Take in finished snapshots, waiting for the first; tell whether all of them were written."""
@@ -184,5 +187,6 @@ class Checkpointing:
             offset=snapshot.offset,
             bytes=written.size,
             seconds=round(written.seconds, 3),
+            pause_ms=round(snapshot.pause_seconds * 1000, 3),
         )
         return True

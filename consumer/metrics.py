@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["counter", "gauge", "histogram"]
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_PAUSES: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FRESHNESS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 _COUNTS: Final = (1, 10, 100, 500, 1000, 2000)
 
@@ -203,6 +204,13 @@ METRICS: Final = (
         ("partition",),
     ),
     Metric("checkpoint_seconds", "histogram", "Time to seal and write a checkpoint.", "Slow disk.", buckets=_SECONDS),
+    Metric(
+        "checkpoint_pause_seconds",
+        "histogram",
+        "Time that the loop stands still while it takes a snapshot for a checkpoint.",
+        "Grows with the models in memory, by MODEL_SCOPE; raise CHECKPOINT_INTERVAL_SECONDS to pause less often.",
+        buckets=_PAUSES,
+    ),
     Metric(
         "checkpoint_failures",
         "counter",

@@ -25,12 +25,14 @@ class Snapshot(NamedTuple):
         owner: the assignment that took it; what it becomes must not touch a later one.
         offset: the state's next offset.
         sections: the pickled sections.
+        pause_seconds: how long the loop stood still for it.
     """
 
     owner: object
     partition: int
     offset: int
     sections: dict[str, bytes]
+    pause_seconds: float = 0.0
 
 
 class Written(NamedTuple):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.assigned import Phase
 from consumer.checkpoint.reference import decode_reference
 from consumer.errors import AbortError, FencedError, NameClashError, RebuildError, RetryError
+from consumer.learning.task import PartitionTask
+from consumer.metrics import PREFIX
 from tests.scripted import Log, event
 
 if TYPE_CHECKING:
@@ -224,3 +227,25 @@ def test_checkpoints_are_pruned_only_below_the_kept_references(
     left = sorted(int(path.name.split("-")[0]) for path in tmp_path.rglob("*.checkpoint"))
     assert reference.checkpoint_offset == left[-1] == 400
     assert len(left) >= 2
+
+
+def test_each_pause_for_a_snapshot_is_told(new_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log has each one in milliseconds, the histogram all of them in seconds: the loop stood still so long."""
+    worker = new_worker(Log(95), checkpoint_interval_seconds=0.001)
+    pauses = count(3)
+    snapshot = PartitionTask.snapshot
+
+    def slow_snapshot(task: PartitionTask) -> dict[str, bytes]:
+        worker._clock.now += next(pauses) / 1000  # type: ignore[attr-defined]  # a clock that is set by hand
+        return snapshot(task)
+
+    monkeypatch.setattr(PartitionTask, "snapshot", slow_snapshot)
+    with capture_logs() as lines:
+        worker.run()
+    told = [line["pause_ms"] for line in lines if line["event"] == "checkpoint_written"]
+    assert len(told) > 1
+    assert told == [10 + 3 + number for number in range(len(told))]  # the clock moves 10 ms when it is asked
+    registry = worker._metrics.registry
+    name = f"{PREFIX}checkpoint_pause_seconds"
+    assert registry.get_sample_value(f"{name}_count") == len(told)
+    assert registry.get_sample_value(f"{name}_sum") == pytest.approx(sum(told) / 1000)
