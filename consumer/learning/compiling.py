@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -10,16 +11,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def compiled_now(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function now; keep the result on disk where that is possible."""
+def compiled_now(signature: str, *, allocates: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile a function now; keep the result on disk where that is possible.
+
+    Args:
+        signature: as Numba writes them.
+        allocates: whether it makes arrays. Where it does not, references to those that it is given need not be counted,
+            which takes small functions more time than what they do (an option of Numba's own that it does not document;
+            without it, the code is only slower).
+    """
 
     def compile_it(function: Callable[..., Any]) -> Callable[..., Any]:
         options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-        try:
-            compiled = numba.njit(signature, cache=True, **options)(function)
-        except Exception:  # noqa: BLE001 -- nowhere to keep it, a full disk, or a damaged file of an earlier process
-            compiled = numba.njit(signature, **options)(function)
-        made: Callable[..., Any] = compiled
+        fast = options if allocates else options | {"_nrt": False}
+        made: Callable[..., Any]
+        # There may be nowhere to keep it, a full disk, or a damaged file of an earlier process.
+        for tried in (fast | {"cache": True}, fast):
+            with suppress(Exception):
+                made = numba.njit(signature, **tried)(function)
+                return made
+        made = numba.njit(signature, **options)(function)
         return made
 
     return compile_it
