@@ -18,6 +18,7 @@ from consumer.checkpoint.envelope import Identity, seal, unseal
 from consumer.checkpoint.unpickling import Admitted, decode_sections
 from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.guarded import GuardedModel
+from consumer.learning.ledger import Ledger
 from consumer.learning.linear import get_ml_pipeline
 from consumer.learning.state import encode_state
 
@@ -64,15 +65,13 @@ def trained(model: Any, rng: random.Random, number: int = 50) -> Any:  # noqa: A
 
 def whole(models: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
     """A task's state around these models."""
+    ledger = Ledger()
+    for number in range(20_000):
+        ledger.post(f"store-{number % 100}\x1fsku-{number}", 0, rng.randrange(10**8), 15 * 10**14 + number)
+    ledger.sweep(15 * 10**14, 400)
     return {
         "progress": (10**6, 0, 10**6, (bytes(8), bytes(10_000), 500)),
-        "ledger": (
-            17_361,
-            {
-                f"store-{number % 100}\x1fsku-{number}": (rng.randrange(10**8), 15 * 10**14 + number, 17_361)
-                for number in range(20_000)
-            },
-        ),
+        "ledger": ledger.snapshot(),
         "identities": b"".join(blake2b(str(number).encode(), digest_size=24).digest() for number in range(100_000)),
         "invalid": [],
         "models": models,

@@ -128,7 +128,7 @@ class Adoption:
         task = self._new_task(partition, reference.first_offset)
         keeps_models = all(header.meaning.get(name) == self._identity.meaning.get(name) for name in _KEEPS_MODELS)
         if not keeps_models:
-            sections = {**sections, "models": task.snapshot()["models"]}
+            sections = {**sections, "models": bytes(task.snapshot()["models"])}
         try:
             self._reader.take_over(task, sections, header.offset)
         except EnvelopeError as error:

@@ -16,6 +16,8 @@ from consumer.model_choice import model_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from typing_extensions import Buffer
+
     from consumer.learning.identities import Identities
     from consumer.learning.ledger import Ledger, Posting
     from consumer.learning.model import ModelKind
@@ -63,6 +65,6 @@ def is_repeat(window: Identities, event: Event) -> bool:
     return entry is None
 
 
-def unpickled(sections: Mapping[str, bytes]) -> dict[str, Any]:
+def unpickled(sections: Mapping[str, Buffer]) -> dict[str, Any]:
     """Return a snapshot's sections as `restore` takes them."""
     return decode_state(sections, pickle.loads)

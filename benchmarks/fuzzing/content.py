@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from benchmarks.fuzzing import pickles
+from consumer.learning.ledger_columns import ABSURD, COLUMNS, LEDGER, NO_NUMBER, LedgerColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,8 @@ def _sections(rng: Random, sections: dict[str, bytes]) -> bool:
 
 def _values(rng: Random, sections: dict[str, bytes]) -> bool:
     name, value = _plain_value(rng)
-    sections[name] = msgspec.msgpack.encode(value)
+    is_raw = isinstance(value, bytes) and name not in {"progress", "invalid", LEDGER}
+    sections[name] = value if is_raw else msgspec.msgpack.encode(value)
     return False
 
 
@@ -125,7 +127,8 @@ def _plain_value(rng: Random) -> tuple[str, Any]:
         (
             ("progress", [rng.choice(numbers), rng.choice(numbers), rng.choice(numbers), [b"12345678", b"", 0]]),
             ("progress", [60, 0, 60, [rng.choice((b"", b"x", None)), b"links", rng.choice(numbers)]]),
-            ("ledger", [rng.choice(numbers), {rng.choice(("a\x1fb", "", "\x1f", "é")): rng.choices(numbers, k=3)}]),
+            (LEDGER, rng.choices(numbers, k=2)),
+            (rng.choice(COLUMNS), rng.randbytes(rng.choice((0, 1, 2, 4, 8, 40)))),
             ("identities", rng.choice((b"", b"x" * 23, b"x" * 24, b"x" * 48, "text", None, [1]))),
             ("invalid", [rng.choice(numbers) for _ in range(3)]),
         )
@@ -158,16 +161,11 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
         and [type(each) for each in value[3]] == [bytes, bytes, int]
     ),
     "ledger": lambda value: (
-        type(value) is tuple
-        and _is_number(value[0])
-        and all(
-            type(item) is str
-            and len(entry) == 3
-            and (entry[0] is None or _is_number(entry[0]))
-            and all(map(_is_number, entry[1:]))
-            for item, entry in value[1].items()
-        )
+        type(value) is LedgerColumns
+        and {len(column) for column in value[1:-1]} == {len(set(value.items()))}
+        and "".join(value.items()).encode() == value.keys.tobytes()
+        and all(level == NO_NUMBER or abs(level) < ABSURD for level in value.levels.tolist())
     ),
-    "identities": lambda value: type(value) is bytes,
+    "identities": lambda value: len(bytes(value)) % 24 == 0,
     "invalid": lambda value: type(value) is list and all(_is_number(each) for each in value),
 }

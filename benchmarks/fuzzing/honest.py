@@ -64,7 +64,8 @@ def honest() -> tuple[Honest, ...]:
         task = new_task(kind, scope)
         for offset, event in enumerate(events):
             task.process(Record(0, offset, event.timestamp_ms, event.key, event.value))
-        made.append(Honest(f"{model}, one for each {scope.value}", task.snapshot(), kind))
+        sections = {name: bytes(body) for name, body in task.snapshot().items()}
+        made.append(Honest(f"{model}, one for each {scope.value}", sections, kind))
     for name, factory in _MODELS.items():
         model = factory()
         for event in events:

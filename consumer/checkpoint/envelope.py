@@ -14,12 +14,17 @@ import hmac
 import platform
 import struct
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import river
 
 from consumer import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
 
 MAGIC: Final = b"SMARTINV"
 ENVELOPE_FORMAT: Final = 2
@@ -114,7 +119,7 @@ class Prefix(NamedTuple):
 
 
 def seal(
-    identity: Identity, partition: int, offset: int, sections: dict[str, bytes], key: bytes | None = None
+    identity: Identity, partition: int, offset: int, sections: Mapping[str, Buffer], key: bytes | None = None
 ) -> tuple[Header, bytes]:
     """Return the header and the whole file of a checkpoint, signed where there is a key.
 
@@ -134,7 +139,7 @@ def seal(
         python=platform.python_version(),
         river=river.__version__,
         software=__version__,
-        sections=[Section(name, len(body)) for name, body in sections.items()],
+        sections=[Section(name, memoryview(body).nbytes) for name, body in sections.items()],
     )
     payload = b"".join(sections.values())
     header = msgspec.structs.replace(header, digest=_digest(header, payload))

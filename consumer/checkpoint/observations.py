@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 from consumer.checkpoint.envelope import EnvelopeError, unseal
 from consumer.checkpoint.store import StoreError, UnreadableError
 from consumer.errors import StateError
+from consumer.learning.ledger import Ledger
+from consumer.learning.ledger_columns import COLUMNS, LEDGER
 from consumer.learning.state import decode_state
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from consumer.checkpoint.store import CheckpointName, CheckpointReads
     from consumer.learning.ledger import Entry
     from schemas.transaction import Event
-
-_LEDGER = "ledger"
 
 
 class Observations:
@@ -80,9 +80,12 @@ def _read(store: CheckpointReads, name: CheckpointName, key: bytes | None) -> Ob
     header, sections = unseal(data, key)
     if (header.group, header.topic, header.partition) != (name.group, name.topic, name.partition):
         raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
-    if _LEDGER not in sections:
+    if LEDGER not in sections:
         raise EnvelopeError("it holds no ledger")
-    return Observations(header.offset, decode_state({_LEDGER: sections[_LEDGER]}, _no_models)[_LEDGER][1])
+    ledger = Ledger()
+    own = {name: section for name, section in sections.items() if name == LEDGER or name in COLUMNS}
+    ledger.restore(decode_state(own, _no_models)[LEDGER])
+    return Observations(header.offset, ledger.entries)
 
 
 def _no_models(_data: bytes) -> NoReturn:

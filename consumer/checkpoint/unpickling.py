@@ -17,6 +17,8 @@ from consumer.checkpoint.pickle_program import check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from typing_extensions import Buffer
+
 __all__ = ["Admitted", "UnsafePickleError", "decode_sections", "is_rust_panic", "safe_loads"]
 
 
@@ -58,7 +60,7 @@ def is_rust_panic(error: BaseException) -> bool:
     return type(error).__module__ == "pyo3_runtime"
 
 
-def decode_sections(sections: Mapping[str, bytes], admitted: Admitted) -> dict[str, Any]:
+def decode_sections(sections: Mapping[str, Buffer], admitted: Admitted) -> dict[str, Any]:
     """Return the state in a checkpoint's sections: models of what is admitted, everything else of its plain types.
 
     Raises:

@@ -14,6 +14,10 @@ from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
+
     from consumer.checkpoint.store import CheckpointStore
     from consumer.checkpoint.unpickling import Admitted
 
@@ -24,14 +28,18 @@ class Snapshot(NamedTuple):
     Attributes:
         owner: the assignment that took it; what it becomes must not touch a later one.
         offset: the state's next offset.
+    <<<<<<< HEAD
         sections: the pickled sections.
         pause_seconds: how long the loop stood still for it.
+    =======
+        sections: the state's, as `consumer.learning.state` has them; nothing may change them any more.
+    >>>>>>> 8d368d9 (State format 3: ledger and identities as raw columns, checked as arrays)
     """
 
     owner: object
     partition: int
     offset: int
-    sections: dict[str, bytes]
+    sections: Mapping[str, Buffer]
     pause_seconds: float = 0.0
 
 

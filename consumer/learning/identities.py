@@ -12,11 +12,13 @@ from schemas import InvalidEvent, Reason
 from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from schemas.transaction import Event
 
 _IDENTITY_BYTES: Final = 16
 _CONTENT_BYTES: Final = 8
-_ENTRY_BYTES: Final = _IDENTITY_BYTES + _CONTENT_BYTES
+ENTRY_BYTES: Final = _IDENTITY_BYTES + _CONTENT_BYTES
 _NULL: Final = "\x1e"
 _NO_NUMBER: Final = -(2**63)
 
@@ -103,16 +105,17 @@ class Identities:
         """Return the window as one run of 24-byte entries, oldest first."""
         return b"".join(chain.from_iterable(self.contents.items()))
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: Buffer) -> None:
         """Take over a state that `snapshot` returned; of a larger window, the newest entries.
 
         Raises:
             ValueError: it is not of whole entries.
         """
-        if len(state) % _ENTRY_BYTES:
-            raise ValueError(f"expected identities of {_ENTRY_BYTES} bytes each; found {len(state)} bytes")
-        state = state[-self._limit * _ENTRY_BYTES :]
+        state = bytes(state)
+        if len(state) % ENTRY_BYTES:
+            raise ValueError(f"expected identities of {ENTRY_BYTES} bytes each; found {len(state)} bytes")
+        state = state[-self._limit * ENTRY_BYTES :]
         self.contents = OrderedDict(
-            (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + _ENTRY_BYTES])
-            for start in range(0, len(state), _ENTRY_BYTES)
+            (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + ENTRY_BYTES])
+            for start in range(0, len(state), ENTRY_BYTES)
         )

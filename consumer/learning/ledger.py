@@ -6,9 +6,16 @@ state is bounded by what a shop sells, not by what it ever sold.
 
 from __future__ import annotations
 
-from typing import Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
+
+from consumer.learning.ledger_columns import ABSURD, NO_NUMBER, LedgerColumns
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Entry = tuple[int | None, int, int]
 """(level, observed_us, seen_day): the stock in millionths of a unit, observed or standing in (the observed level plus
@@ -19,8 +26,8 @@ UNSEEN: Final[Entry] = (None, 0, -1)
 NO_DAY: Final = -1
 """The newest day before the first event: no event is older than the year 2000."""
 DAY_US: Final = 86_400_000_000
-_ABSURD: Final = 10**18
-"""A level of a million million units: from there on it no longer stands in, and is unknown."""
+
+_level, _observed, _day = map(itemgetter, range(3))
 
 
 class Posting(msgspec.Struct, gc=False):
@@ -81,7 +88,7 @@ class Ledger:
             return Posting(before, before, True, (before, observed_us, day))
         if observed is None:
             after = before + quantity
-            if not -_ABSURD < after < _ABSURD:  # the sum of a million events at least; the state is of 64-bit numbers
+            if not -ABSURD < after < ABSURD:  # the sum of a million events at least; the state is of 64-bit numbers
                 return Posting(before, None, False, (None, 0, day))
             return Posting(before, after, False, (after, observed_us, day))
         return Posting(before, observed, False, (observed, occurred_us, day))
@@ -117,10 +124,23 @@ class Ledger:
             del entries[item]
         return leaving
 
-    def snapshot(self) -> tuple[int, dict[str, Entry]]:
-        """Return the state, of plain types only: the newest day, and the entries."""
-        return self.newest_day, self.entries.copy()
+    def snapshot(self) -> dict[str, Buffer]:
+        """Return the state as sections (`consumer.learning.state`)."""
+        entries, count = self.entries.values(), len(self.entries)
+        joined = "".join(self.entries)
+        keys = list(self.entries) if joined.isascii() else [item.encode() for item in self.entries]
+        return LedgerColumns(
+            self.newest_day,
+            np.fromiter((NO_NUMBER if level is None else level for level in map(_level, entries)), "<i8", count),
+            np.fromiter(map(_observed, entries), "<i8", count),
+            np.fromiter(map(_day, entries), "<i4", count),
+            np.fromiter(map(len, keys), "<u2", count),
+            np.frombuffer(joined.encode(), np.uint8),
+        ).sections()
 
-    def restore(self, state: tuple[int, dict[str, Entry]]) -> None:
-        """Take over a state that `snapshot` returned."""
-        self.newest_day, self.entries = state
+    def restore(self, columns: LedgerColumns) -> None:
+        """Take over the columns of a state that `snapshot` returned, which were checked when they were decoded."""
+        levels = [None if level == NO_NUMBER else level for level in columns.levels.tolist()]
+        entries = zip(levels, columns.observed.tolist(), columns.days.tolist(), strict=True)
+        self.newest_day = columns.newest_day
+        self.entries = dict(zip(columns.items(), entries, strict=True))

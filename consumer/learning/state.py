@@ -1,8 +1,23 @@
-"""The sections of a task's state, as bytes.
+"""The sections of a task's state, as bytes: state format 3.
 
-Models are pickled, as River's are. Everything else is MessagePack of declared types: reading it runs nothing that a
-file could choose, what is of another type is refused, and 100,000 items take milliseconds.
-"""
+Models are pickled, as River's are. Nothing else could run what a file chooses, and what is of another type is refused:
+
+| section | content |
+| --- | --- |
+| `progress` | MessagePack: next offset, first offset, records applied, and the chain's base, pending links and their number |
+| `invalid` | MessagePack: the numbers of the invalid records in the window |
+| `ledger` | MessagePack: the newest day (days since 1970, -1 before the first event), and the number of items |
+| `ledger.levels` | of each item, int64: the level in millionths of a unit; -2**63 where unknown |
+| `ledger.observed` | of each item, int64: when the last observed level occurred, microseconds since 1970 UTC; 0 where unknown |
+| `ledger.days` | of each item, int32: the newest UTC day of its events, days since 1970 |
+| `ledger.lengths` | of each item, uint16: how many bytes its key has |
+| `ledger.keys` | the keys (`store_id`, U+001F, `sku`) in UTF-8, one after the other |
+| `identities` | of each identity, oldest first: 16 bytes of its digest, 8 bytes of its content's |
+| `models` | pickle: by scope, the state of each model |
+
+Items stand in the order in which they entered. Numbers are little-endian and packed. The raw sections, all from
+`ledger.levels` to `identities`, may be any C-contiguous bytes-like object until they are sealed.
+"""  # noqa: E501 -- a table
 
 from __future__ import annotations
 
@@ -10,48 +25,111 @@ import pickle
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
+
+from consumer.learning.identities import ENTRY_BYTES
+from consumer.learning.ledger import DAY_US
+from consumer.learning.ledger_columns import COLUMNS, LEDGER, NO_NUMBER, LedgerColumns, ledger_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from typing_extensions import Buffer
+
 MODELS: Final = "models"
+IDENTITIES: Final = "identities"
 
 _PLAIN: Final[Mapping[str, Any]] = {
-    # next offset, first offset, records applied, and the chain's base, pending links and their number
     "progress": tuple[int, int, int, tuple[bytes, bytes, int]],
-    # the newest day, and by item the level, when it was observed, and the newest day of its events
-    "ledger": tuple[int, dict[str, tuple[int | None, int, int]]],
-    "identities": bytes,
     "invalid": list[int],
 }
-SECTIONS: Final = (*_PLAIN, MODELS)
+SECTIONS: Final = ("progress", LEDGER, IDENTITIES, "invalid", MODELS)
+"""The parts of a state; the ledger is of several sections."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoders: Final = {name: msgspec.msgpack.Decoder(kind) for name, kind in _PLAIN.items()}
+_decode_former_ledger: Final = msgspec.msgpack.Decoder(dict[str, tuple[int | None, int]]).decode
+_decode_bytes: Final = msgspec.msgpack.Decoder(bytes).decode
 
 
-def encode_state(state: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return a task's state as named sections."""
-    return {name: pickle.dumps(part, protocol=5) if name == MODELS else _encode(part) for name, part in state.items()}
+def encode_state(state: Mapping[str, Any]) -> dict[str, Buffer]:
+    """Return a task's state as named sections; its ledger is given as the sections of one."""
+    sections: dict[str, Buffer] = {}
+    for name, part in state.items():
+        if name == MODELS:
+            sections[name] = pickle.dumps(part, protocol=5)
+        elif name == LEDGER:
+            sections |= part
+        else:
+            sections[name] = _encode(part) if name in _PLAIN else part
+    return sections
 
 
-def decode_state(sections: Mapping[str, bytes], unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
+def decode_state(sections: Mapping[str, Buffer], unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
     """Return the state of these sections; such as a later version adds are left out.
 
+    The ledger comes as `LedgerColumns`. No object is made for an item or an identity, so this is a check as well.
+
     Args:
-        sections: as `encode_state` returned them.
+        sections: as `encode_state` returned them; ledger and identities may be of state format 2, too.
         unpickle: reads the pickle of the models; what it raises comes out.
 
     Raises:
         ValueError: a plain section is not of its type.
     """
-    state = {}
+    former = _former_ledger(sections)
+    state: dict[str, Any] = {}
     for name, section in sections.items():
         if name == MODELS:
-            state[name] = unpickle(section)
+            state[name] = unpickle(bytes(section))
+        elif name == LEDGER:
+            state[name] = ledger_columns(sections) if former is None else former
+        elif name == IDENTITIES:
+            state[name] = _checked_identities(section if former is None else _plain(name, _decode_bytes, section))
         elif name in _decoders:
-            try:
-                state[name] = _decoders[name].decode(section)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise ValueError(f"section {name!r} is not of its type: {error}") from error
+            state[name] = _plain(name, _decoders[name].decode, section)
     return state
+
+
+def _plain(name: str, decode: Callable[[Buffer], Any], section: Buffer) -> Any:  # noqa: ANN401 -- of its declared type
+    try:
+        return decode(section)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"section {name!r} is not of its type: {error}") from error
+
+
+def _checked_identities(section: Buffer) -> Buffer:
+    found = memoryview(section).nbytes
+    if found % ENTRY_BYTES:
+        raise ValueError(
+            f"section {IDENTITIES!r} is not of its type: expected {ENTRY_BYTES} bytes each; found {found} bytes"
+        )
+    return section
+
+
+def _former_ledger(sections: Mapping[str, Buffer]) -> LedgerColumns | None:
+    """Return the ledger of state format 2 (one dict of levels and times); None where it is none.
+
+    It does not say when an item's last event was, so each counts as seen on the newest day that it knows: whatever is
+    to leave leaves `ITEM_RETIRE_DAYS` after.
+
+    Raises:
+        ValueError: it is one, and holds what no ledger holds.
+    """
+    if LEDGER not in sections or any(name in sections for name in COLUMNS):
+        return None
+    try:
+        entries = _decode_former_ledger(sections[LEDGER])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    keys = [item.encode() for item in entries]
+    try:
+        levels = np.array([NO_NUMBER if level is None else level for level, _ in entries.values()], "<i8")
+        observed = np.array([observed_us for _, observed_us in entries.values()], "<i8")
+        newest_day = int(observed.max(initial=0)) // DAY_US
+        days = np.full(len(keys), newest_day, "<i4")
+        lengths = np.array([len(key) for key in keys], "<u2")
+    except OverflowError as error:
+        raise ValueError(f"section {LEDGER!r} is not of its type: {error}") from error
+    columns = LedgerColumns(newest_day, levels, observed, days, lengths, np.frombuffer(b"".join(keys), np.uint8))
+    return ledger_columns(columns.sections())

@@ -27,6 +27,8 @@ from schemas.transaction import KNOWN_TYPES, PLAIN_BYTES, decode, decode_plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from typing_extensions import Buffer
+
     from consumer.learning.batch import Run
     from consumer.learning.fingerprint import LearningSettings
     from consumer.learning.model import ModelKind
@@ -276,8 +278,8 @@ class PartitionTask:
         """Move on to `offset` where the log holds no record in between (markers, aborted records)."""
         self.next_offset = max(self.next_offset, offset)
 
-    def snapshot(self) -> dict[str, bytes]:
-        """Return the whole state as named sections; later sections may join them."""
+    def snapshot(self) -> dict[str, Buffer]:
+        """Return the whole state as named sections (`consumer.learning.state`); later sections may join them."""
         state: dict[str, Any] = {
             "progress": (self.next_offset, self.first_offset, self.records_applied, self.chain.snapshot()),
             "models": self._models.snapshot(),

@@ -24,10 +24,11 @@ from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
+from consumer.learning.ledger import Ledger
 from tests.kafka import wait_until
 
 IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17", {})
-SECTIONS = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode((0, {}))}
+SECTIONS = {"models": pickle.dumps({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
 OFFSETS = st.integers(0, 2**63 - 1)
 
 

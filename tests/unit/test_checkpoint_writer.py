@@ -15,6 +15,7 @@ from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
+from consumer.learning.ledger import Ledger
 from tests.kafka import wait_until
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def offsets(store: MemoryStore, partition: int) -> list[int]:
 
 def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: BackgroundWriter) -> None:
     """What is in the store under the result's name is the snapshot's state, sealed for its partition and offset."""
-    state = {"models": pickle.dumps({}), "ledger": msgspec.msgpack.encode((8, {"item": (5, 6, 7)}))}
+    state = {"models": pickle.dumps({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
     submitted = snapshot(42, 3, **state)
     writer.submit(submitted)
     written = result(writer)

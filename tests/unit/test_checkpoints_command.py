@@ -23,6 +23,7 @@ from consumer.checkpoint.store import CheckpointName, Kept
 from consumer.commands import terminal
 from consumer.errors import ExitCode, StateError
 from consumer.learning import get_ml_pipeline
+from consumer.learning.ledger import Ledger
 from consumer.learning.state import encode_state
 from consumer.settings import Settings
 from tests.pickles import Exploit
@@ -77,13 +78,11 @@ def trained(number: int = 40) -> Any:
 
 def sections(models: Any) -> dict[str, bytes]:
     """A task's state around these models."""
-    plain = {
-        "progress": (0, 0, 0, (b"", b"", 0)),
-        "ledger": (3, {"a\x1fb": (1, 2, 3)}),
-        "identities": b"",
-        "invalid": [],
-    }
-    return encode_state({**plain, "models": models})
+    ledger = Ledger()
+    ledger.post("a\x1fb", 1, 2, 3)
+    ledger.sweep(3, 400)
+    plain = {"progress": (0, 0, 0, (b"", b"", 0)), "ledger": ledger.snapshot(), "identities": b"", "invalid": []}
+    return {name: bytes(section) for name, section in encode_state({**plain, "models": models}).items()}
 
 
 def keep(  # noqa: PLR0913 -- what a checkpoint is, with defaults
@@ -204,8 +203,8 @@ def test_show(tmp_path: Path) -> None:
         assert (shown["offset"], shown["signed"], shown["file"]) == (200, True, str(path))
         assert shown["meaning"] == {"MODEL": "linear", "SEEN_IDS": 9}
         assert [each["name"] for each in shown["sections"]] == [
-            *("progress", "ledger", "identities", "invalid"),
-            "models",
+            *("progress", "ledger", "ledger.levels", "ledger.observed", "ledger.days", "ledger.lengths", "ledger.keys"),
+            *("identities", "invalid", "models"),
         ]
     table = invoke("show", "0:100").stdout
     for word in ("meaning: SEEN_IDS", "section: models", "topic-id", "river"):

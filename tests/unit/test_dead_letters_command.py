@@ -30,7 +30,6 @@ from consumer.dead_letters import (
 from consumer.errors import BrokerError, ExitCode, SettingsError, StateError
 from consumer.kafka import confirmed, log, reach
 from consumer.learning.ledger import Ledger
-from consumer.learning.state import encode_state
 from consumer.letter_fate import Fate, Rules
 from consumer.record import Record
 from consumer.redrive import Plan, carry_out, letters, plan
@@ -40,10 +39,11 @@ from schemas.transaction import Limits, decode
 from tests.core import post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from typer.testing import Result
+    from typing_extensions import Buffer
 
     from schemas.dead_letter import Headers
 
@@ -489,28 +489,29 @@ IDENTITY: Final = Identity("group", "input", "topic-id", "0123456789ab", "f" * 6
 def write_checkpoint(  # noqa: PLR0913 -- what can be wrong with one
     store: DirectoryStore,
     offset: int,
-    ledger: bytes,
+    ledger: Mapping[str, Buffer],
     *,
     partition: int = 0,
     damage: bool = False,
     key: bytes | None = None,
 ) -> None:
     """Keep a checkpoint with this ledger."""
-    header, data = seal(IDENTITY, partition, offset, {"ledger": ledger, "models": b"not looked at"}, key)
+    header, data = seal(IDENTITY, partition, offset, {**ledger, "models": b"not looked at"}, key)
     if damage:
         data = data[:-1] + bytes([data[-1] ^ 1])
     store.write(CheckpointName("group", "input", partition, offset, header.digest), data)
 
 
-def ledger_of(observed_us: int) -> bytes:
-    """The section of a ledger that has observed the milk of store 330 at an instant, and nothing of its bread."""
+def ledger_of(observed_us: int) -> Mapping[str, Buffer]:
+    """The sections of a ledger that has observed the milk of store 330 at an instant, and nothing of its bread."""
     ledger = Ledger()
     post(ledger, "330\x1fmilk", 0, 5_000_000, observed_us)
     post(ledger, "330\x1fbread", -1_000_000, None, observed_us)
-    return encode_state({"ledger": ledger.snapshot()})["ledger"]
+    ledger.sweep(observed_us, 400)
+    return ledger.snapshot()
 
 
-EMPTY: Final = encode_state({"ledger": Ledger().snapshot()})["ledger"]
+EMPTY: Final = Ledger().snapshot()
 
 
 def test_the_newest_readable_checkpoint_counts(tmp_path: Path) -> None:
@@ -559,13 +560,16 @@ def test_signed_checkpoints(tmp_path: Path) -> None:
     [
         b"",
         pickle.dumps({}),
-        *(msgspec.msgpack.encode(each) for each in ({"x": 5}, {"x": ("5", 6)}, {"x": (1, None)}, ["x"], None)),
+        *(
+            msgspec.msgpack.encode(each)
+            for each in ({"x": 5}, {"x": ("5", 6)}, {"x": (1, None)}, ["x"], None, (1, "0"))
+        ),
     ],
 )
 def test_a_ledger_of_another_shape_is_none(tmp_path: Path, ledger: bytes) -> None:
     """Nothing but levels and times is taken for a ledger; an older checkpoint that has one may do."""
     store = DirectoryStore(tmp_path)
-    write_checkpoint(store, 20, ledger)
+    write_checkpoint(store, 20, {**EMPTY, "ledger": ledger})
     with pytest.raises(StateError, match="of the newest: section 'ledger' is not of its type"):
         newest_observations(store, "group", "input", 0, None)
     write_checkpoint(store, 10, EMPTY)
@@ -575,7 +579,7 @@ def test_a_ledger_of_another_shape_is_none(tmp_path: Path, ledger: bytes) -> Non
 def test_a_foreign_checkpoint_is_none(tmp_path: Path) -> None:
     """A file that was put under another name says so itself; where there is none at all, that is said."""
     store = DirectoryStore(tmp_path)
-    header, data = seal(IDENTITY, 1, 20, {"ledger": EMPTY})
+    header, data = seal(IDENTITY, 1, 20, EMPTY)
     store.write(CheckpointName("group", "input", 0, 20, header.digest), data)
     with pytest.raises(StateError, match="of the newest: it is a checkpoint of group/input/1: it was moved"):
         newest_observations(store, "group", "input", 0, None)
@@ -876,7 +880,7 @@ def test_redrive_needs_a_checkpoint_to_tell_late_letters(sender: MemorySender, t
     assert "--include-late" in result.stderr
     assert sender.sent == []
     identity = Identity("smart-inventory", INPUT, "topic-id", "0123456789ab", "f" * 64, "0", {})
-    header, data = seal(identity, 0, 20, {"ledger": ledger_of((NOW_MS + 10 * 86_400_000) * 1_000)}, b"secret")
+    header, data = seal(identity, 0, 20, ledger_of((NOW_MS + 10 * 86_400_000) * 1_000), b"secret")
     name = CheckpointName("smart-inventory", INPUT, 0, 20, header.digest)
     DirectoryStore(tmp_path).write(name, data)
     result = invoke("redrive", CHECKPOINT_SIGNING_KEY="secret", **variables)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.learning.ledger import DAY_US, NO_DAY, Ledger, Posting
+from consumer.learning.ledger_columns import ledger_columns
 from tests.core import post
 
 T = 1_490_961_600_000_000  # a time in microseconds
@@ -125,10 +126,11 @@ def test_a_snapshot_is_a_copy_and_restores() -> None:
     """A restored ledger continues as the original would have, and the snapshot does not change underneath."""
     ledger = Ledger()
     posted((0, 10, 0), (-3, None, 1), ledger=ledger)
+    ledger.sweep(T, 1)
     state = ledger.snapshot()
     posted((-1, 2, 9), ledger=ledger)
     restored = Ledger()
-    restored.restore(state)
+    restored.restore(ledger_columns(state))
     assert restored.entries == {"item": (7 * UNIT, T, DAY)}
     assert posted((-1, None, 0), ledger=restored) == Posting(7 * UNIT, 6 * UNIT, False)
     assert posted((-1, None, -1), ledger=restored).is_late

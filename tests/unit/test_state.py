@@ -11,12 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.learning.identities import Identities
+from consumer.learning.ledger import DAY_US, Entry, Ledger
+from consumer.learning.ledger_columns import LedgerColumns, ledger_columns
 from consumer.learning.state import SECTIONS, decode_state, encode_state
+
+
+def columns_of(newest_day: int, entries: dict[str, Entry]) -> LedgerColumns:
+    """The columns of a ledger that holds these."""
+    ledger = Ledger()
+    ledger.newest_day, ledger.entries = newest_day, entries
+    return ledger_columns(ledger.snapshot())
+
 
 STATE: dict[str, Any] = {
     "progress": (5, 2, 3, (b"12345678", b"links", 1)),
     "models": {"": ("a model", 3)},
-    "ledger": (7, {"s\x1fk": (-5, 2**62, 7), "s\x1fm": (None, 0, 6)}),
+    "ledger": columns_of(7, {"s\x1fk": (-5, 2**62, 7), "s\x1fm": (None, 0, 6)}).sections(),
     "identities": b"x" * 24,
     "invalid": [1, 3],
 }
@@ -29,7 +40,9 @@ def refuse(_models: bytes) -> Any:
 
 def test_a_state_comes_back_equal() -> None:
     """Every section, the models through what unpickles them."""
-    assert decode_state(encode_state(STATE), pickle.loads) == STATE
+    state = decode_state(encode_state(STATE), pickle.loads)
+    state["ledger"] = state["ledger"].sections()
+    assert state == STATE
     assert set(STATE) == set(SECTIONS)
 
 
@@ -38,10 +51,14 @@ def test_a_state_comes_back_equal() -> None:
     [
         ("progress", [5, 2, 3]),
         ("progress", [5, 2, "3", [b"", b"", 0]]),
-        ("ledger", [7, {"s\x1fk": [1.5, 0, 7]}]),
-        ("ledger", [7, {"s\x1fk": [1, 0]}]),
-        ("ledger", [7, {5: [1, 0, 7]}]),
-        ("ledger", {"s\x1fk": [1, 0]}),
+        ("ledger", [7]),
+        ("ledger", [7, "0"]),
+        ("ledger", {"s\x1fk": [1, 0, 7]}),
+        ("ledger", {"s\x1fk": [1.5, 0]}),
+        ("ledger", {5: [1, 0]}),
+        ("ledger", {"s\x1fk": [10**18, 0]}),
+        ("ledger", {"s\x1fk": [2**63, 0]}),
+        ("ledger", {"s" * 2**16: [1, 0]}),
         ("identities", "text"),
         ("invalid", [None]),
         ("invalid", {"a": 1}),
@@ -49,7 +66,7 @@ def test_a_state_comes_back_equal() -> None:
 )
 def test_another_type_is_refused(name: str, value: object) -> None:
     """A section that another software wrote does not get into a task."""
-    with pytest.raises(ValueError, match=f"section '{name}' is not of its type"):
+    with pytest.raises(ValueError, match=r"section '[a-z.]+' is not of its type"):
         decode_state({name: msgspec.msgpack.encode(value)}, refuse)
 
 
@@ -63,3 +80,17 @@ def test_any_bytes_are_read_or_refused(name: str, section: bytes) -> None:
 def test_unknown_sections_are_left_out() -> None:
     """Such as a later version adds."""
     assert decode_state({"outlook": b"\xff"}, refuse) == {}
+
+
+def test_the_former_format_is_read() -> None:
+    """Ledger and identities of state format 2, for `--adopt-state`: each item counts as seen on the newest day."""
+    entries = {"s\x1fk": (-5, 40 * DAY_US + 3), "é\x1fm": (None, 0), "s\x1fn": (7, 39 * DAY_US)}
+    sections = {"ledger": msgspec.msgpack.encode(entries), "identities": msgspec.msgpack.encode(b"x" * 48)}
+    state = decode_state(sections, refuse)
+    ledger, identities = Ledger(), Identities(9)
+    ledger.restore(state["ledger"])
+    identities.restore(state["identities"])
+    assert ledger.newest_day == 40
+    assert ledger.entries == {item: (*entry, 40) for item, entry in entries.items()}
+    assert identities.snapshot() == b"x" * 24
+    assert decode_state({"ledger": msgspec.msgpack.encode({})}, refuse)["ledger"].newest_day == 0

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.learning.fingerprint import LearningSettings
+from consumer.learning.ledger_columns import COLUMNS, LEDGER
 from consumer.learning.model import ModelScope
 from consumer.learning.output import Outcome, Output
 from consumer.record import Record
@@ -292,7 +293,7 @@ def test_later_sections_are_none_of_its_business() -> None:
     """A checkpoint may hold more sections than this task knows."""
     sections = new_task(ModelScope.ITEM).snapshot()
     new_task(ModelScope.ITEM).restore(unpickled(sections) | {"outlook": object()})
-    assert set(sections) == {"progress", "models", "ledger", "identities", "invalid"}
+    assert set(sections) == {"progress", "models", "identities", "invalid", LEDGER, *COLUMNS}
 
 
 # --- items leave -----------------------------------------------------------------------------------------------------
@@ -452,8 +453,14 @@ IMPURE: Final = frozenset(
         *("numpy", "scipy", "pandas"),  # their last bits change with the processor
     ]
 )
-# As do those of most of NumPy; these store, choose and compare, and nothing is rounded.
-EXACT_NUMPY: Final = frozenset({"abs", "array", "concatenate", "empty", "float64", "full", "int64", "where", "zeros"})
+# As do those of most of NumPy; these store, choose, sort and compare, or add one after the other.
+EXACT_NUMPY: Final = frozenset(
+    {
+        *("abs", "array", "concatenate", "empty", "float64", "full", "int64", "where", "zeros"),
+        *("all", "any", "cumsum", "dtype", "flatnonzero", "frombuffer", "fromiter", "isin", "maximum", "ndarray"),
+        *("int32", "sort", "uint16", "uint64", "uint8"),
+    }
+)
 IMPURE_CALLS: Final = frozenset({"now", "utcnow", "today", "open", "print", "input", "__import__", "import_module"})
 CORE: Final = sorted([*(ROOT / "consumer" / "learning").glob("*.py"), *(ROOT / "schemas").glob("*.py")])
 

@@ -246,14 +246,14 @@ def test_sections() -> None:
         pipeline.learn_one(features, level)
     sections = {
         "models": pickle.dumps({"": (pipeline, 5)}, protocol=5),
-        "ledger": msgspec.msgpack.encode((8, {"item": (5, 6, 7)})),
+        "invalid": msgspec.msgpack.encode([5, 6]),
     }
     decoded = decode_sections(sections, ADMITTED)
-    assert decoded["ledger"] == (8, {"item": (5, 6, 7)})
+    assert decoded["invalid"] == [5, 6]
     assert decoded["models"][""][0].predict_one(features) == pipeline.predict_one(features)
 
 
-@pytest.mark.parametrize("name", ["progress", "ledger", "identities", "invalid"])
+@pytest.mark.parametrize("name", ["progress", "ledger", "invalid"])
 @given(data=st.binary(max_size=60))
 def test_a_plain_section_is_never_unpickled(name: str, data: bytes) -> None:
     """A pickle in another section is refused, honest or not, and so is anything of another type."""
@@ -265,7 +265,7 @@ def test_a_plain_section_is_never_unpickled(name: str, data: bytes) -> None:
         with pytest.raises(UnsafePickleError, match=f"section '{name}' is not of its type"):
             decode_sections({name: attempt}, ADMITTED)
     with contextlib.suppress(UnsafePickleError):
-        assert decode_sections({name: data}, ADMITTED)
+        decode_sections({name: data}, ADMITTED)
 
 
 def test_the_section_is_named() -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from typing_extensions import Buffer
+
     from consumer.broker import RebalanceListener
     from consumer.worker import Worker
     from tests.scripted import ScriptedConnection
@@ -235,7 +237,7 @@ def test_each_pause_for_a_snapshot_is_told(new_worker: Callable[..., Worker], mo
     pauses = count(3)
     snapshot = PartitionTask.snapshot
 
-    def slow_snapshot(task: PartitionTask) -> dict[str, bytes]:
+    def slow_snapshot(task: PartitionTask) -> dict[str, Buffer]:
         worker._clock.now += next(pauses) / 1000  # type: ignore[attr-defined]  # a clock that is set by hand
         return snapshot(task)
 
