@@ -14,7 +14,12 @@ also edits each module that compiles with it, lest an older layout be loaded aga
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # spans
 TRANSACTION_ID: Final = 0
@@ -55,3 +60,12 @@ DOUBLES: Final = 2
 """How many columns doubles have."""
 
 NO_NUMBER: Final = -(2**63)
+
+
+def byte_table(texts: Sequence[bytes]) -> tuple[Any, Any]:
+    """Return texts as compiled code takes them: uint8, a row for each, filled up with zeros; and their lengths."""
+    lengths = [len(text) for text in texts]
+    table = np.zeros((len(texts), max(lengths)), np.uint8)
+    for row, text in enumerate(texts):
+        table[row, : len(text)] = list(text)
+    return table, np.array(lengths, np.int64)
