@@ -223,7 +223,9 @@ def blake2b(message: Any, digest_bytes: int, digest: Any) -> None:  # noqa: ANN4
     """
     length = len(message)
     words = np.zeros((length // _BLOCK + 1) * _WORDS, np.uint64)
-    words.view(np.uint8)[:length] = message
+    held = words.view(np.uint8)
+    for i in range(length):  # to assign a slice takes seconds more to compile
+        held[i] = message[i]
     state = digest.view(np.uint64)
     _begin(state, digest_bytes)
     last = _compress_before_last(state, words, 0, length)

@@ -294,7 +294,9 @@ EARLIEST: Final = -(2**63)
         ("9999-12-31T23:59:59.999999Z", EARLIEST, True),
         ("2025-01-07T08:00:00Z", 0, False),
         ("2025-01-07T08:00:00Z", 2**52, True),
-        ("2025-01-07T08:00:00Z", 2**63 - 1, False),  # valid, but a thousand times as much does not fit
+        # Valid, but a thousand times as much does not fit: nothing rests on what it would wrap around to.
+        ("2025-01-07T08:00:00Z", 2**63 - 1, False),
+        ("2025-01-07T08:00:00Z", (2**64 + 9 * 10**18) // 1000, False),
         ("2000-01-01T00:00:00Z", NOW_MS, True),
         ("1999-12-31T23:59:59.999999Z", NOW_MS, False),
         ("2000-01-01T00:59:59+01:00", NOW_MS, False),
