@@ -127,3 +127,17 @@ def test_there_may_be_nothing_to_digest() -> None:
     """No record at all, or none that is plain."""
     assert agree([], []) == 0
     assert agree([None, b"{", b""], [NOW_MS] * 3) == 0
+
+
+@pytest.mark.parametrize("size", [8, 9, 20])
+def test_a_text_is_appended_from_anywhere(size: int) -> None:
+    """At either end of an array, too, where the eight bytes that are read at once lie on the other side."""
+    text = np.arange(1, size + 1, dtype=np.uint8)
+    for start in range(size + 1):
+        for length in range(size - start + 1):
+            words = np.full(8, 2**64 - 1, np.uint64)
+            words[0] = 0xABCDEF  # a message of three bytes
+            end = hashing._append(words, 3, text, start, length)
+            assert end == 3 + length
+            message = b"\xef\xcd\xab" + text[start : start + length].tobytes()
+            assert words.view(np.uint8)[: end // 8 * 8 + 8].tobytes() == message.ljust(end // 8 * 8 + 8, b"\0")
