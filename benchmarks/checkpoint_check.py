@@ -25,6 +25,8 @@ from consumer.learning.state import encode_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from consumer.checkpoint.envelope import Data
+
 IDENTITY: Final = Identity("group", "topic", "topic-id", "0123456789ab", "ab" * 32, "17", {"MODEL": "linear"})
 KEY: Final = b"a signing key of thirty-two bytes"
 ROUNDS: Final = 5
@@ -50,7 +52,7 @@ def main() -> None:
         print(f"{name:42}{len(data):>11,}{encoding:>9.1f}{sealing:>9.1f}{checking:>9.1f}")
 
 
-def checked(data: bytes) -> None:
+def checked(data: Data) -> None:
     """Do what the writer does with a sealed checkpoint before it is written."""
     decode_sections(unseal(data, KEY)[1], Admitted())
 

@@ -10,11 +10,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmarks.shop import LINEAR, real_transactions
-from consumer.checkpoint.envelope import signed
 from consumer.errors import ExitCode
 from consumer.learning.fingerprint import fingerprint
 from consumer.model_choice import model_kind
 from tests import sabotage
+from tests.sealing import signed
 from tests.stage import ROOT, Stage
 
 if TYPE_CHECKING:

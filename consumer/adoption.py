@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
+    from typing_extensions import Buffer
 
     from consumer.checkpoint.envelope import Header, Identity
     from consumer.checkpoint.reader import CheckpointReader
@@ -64,7 +65,7 @@ class Adoption:
         Raises:
             StateError: it is not allowed, or there is no such state; the message names what differs.
         """
-        opened: tuple[Header, dict[str, bytes]] | None = None
+        opened: tuple[Header, Mapping[str, Buffer]] | None = None
         unreadable = "there is none"
         try:
             opened = self._open(partition, reference)
@@ -96,7 +97,7 @@ class Adoption:
             )
         return self._take_over(partition, reference, *opened, change)
 
-    def _open(self, partition: int, reference: Reference) -> tuple[Header, dict[str, bytes]] | None:
+    def _open(self, partition: int, reference: Reference) -> tuple[Header, Mapping[str, Buffer]] | None:
         """Open the referenced checkpoint, which must be of the reference's own meaning."""
         name = self._reader.referenced(partition, reference)
         if name is None:
@@ -123,12 +124,12 @@ class Adoption:
         return ", ".join(changes)
 
     def _take_over(
-        self, partition: int, reference: Reference, header: Header, sections: dict[str, bytes], change: str
+        self, partition: int, reference: Reference, header: Header, sections: Mapping[str, Buffer], change: str
     ) -> PartitionTask:
         task = self._new_task(partition, reference.first_offset)
         keeps_models = all(header.meaning.get(name) == self._identity.meaning.get(name) for name in _KEEPS_MODELS)
         if not keeps_models:
-            sections = {**sections, "models": bytes(task.snapshot()["models"])}
+            sections = {**sections, "models": task.snapshot()["models"]}
         try:
             self._reader.take_over(task, sections, header.offset)
         except EnvelopeError as error:

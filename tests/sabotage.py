@@ -10,10 +10,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumer.checkpoint.directory import DirectoryStore
-from consumer.checkpoint.envelope import seal, unseal
 from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
 from tests.kafka import create_topics, wait_until
+from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,12 +17,12 @@ from structlog.testing import capture_logs
 
 from consumer.broker import Committed, EndOfPartition, InputTopic, OutOfRange, Tail
 from consumer.checkpoint.directory import DirectoryStore
-from consumer.checkpoint.envelope import seal, unseal
 from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
 from consumer.learning.state import MODELS
 from consumer.record import Record
 from consumer.testing.grouping import grouped
+from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

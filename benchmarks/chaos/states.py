@@ -7,9 +7,9 @@ import pickle
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from consumer.checkpoint.envelope import unseal
 from consumer.checkpoint.reference import decode_reference
 from consumer.learning.state import MODELS
+from tests.sealing import unseal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

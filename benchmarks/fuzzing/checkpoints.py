@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.fuzzing.content import CONTENT, damaged, wrongly_accepted
 from benchmarks.fuzzing.honest import honest, new_task
 from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Found, Verdicts
-from consumer.checkpoint.envelope import EnvelopeError, Identity, seal, unseal
+from consumer.checkpoint.envelope import EnvelopeError, Identity
 from consumer.checkpoint.unpickling import Admitted, UnsafePickleError, decode_sections
+from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
     from benchmarks.fuzzing.honest import Honest

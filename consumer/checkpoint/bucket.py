@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from obstore import ObjectMeta
 
+    from consumer.checkpoint.envelope import Data
+
 T = TypeVar("T")
 
 ANSWER_SECONDS: Final = 20.0
@@ -79,7 +81,7 @@ class Bucket:
         """Return the address of the bucket, or of an object in it."""
         return f"{self._url}/{path}" if path else self._url
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: Data) -> None:
         """Put an object in one request: the bucket shows all of it or nothing, whenever the line breaks.
 
         Raises:

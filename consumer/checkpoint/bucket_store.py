@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumer.checkpoint.bucket import Bucket
+    from consumer.checkpoint.envelope import Data
 
 _TRIAL_BYTES: Final = 1_024
 _TRIAL_SECONDS: Final = 40.0
@@ -36,7 +37,7 @@ class BucketStore:
         self._throttle = throttle
         self._trial = f"trial-{uuid.uuid4()}.tmp"
 
-    def write(self, name: CheckpointName, data: bytes) -> None:
+    def write(self, name: CheckpointName, data: Data) -> None:
         """Put the object, and ask for its size: what a proxy on the way has cut short is no checkpoint."""
         self._throttle(len(data))
         self._put(path_of(name), data)
@@ -103,7 +104,7 @@ class BucketStore:
             )
         self._bucket.delete(trial)
 
-    def _put(self, path: str, data: bytes) -> None:
+    def _put(self, path: str, data: Data) -> None:
         self._bucket.put(path, data)
         size = self._bucket.size(path)
         if size != len(data):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from consumer.checkpoint.envelope import Data
+
 _REMEDIES: Final = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "raise the quota, or make room",
@@ -38,7 +40,7 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, name: CheckpointName, data: bytes) -> None:
+    def write(self, name: CheckpointName, data: Data) -> None:
         """Write a temporary file, fsync it, rename it, fsync the directory: a crash leaves the whole file or none."""
         path = self.path(name)
         folder = path.parent

@@ -10,6 +10,10 @@ from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 from consumer.errors import StateError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
+
     from consumer.checkpoint.envelope import Header, Identity
     from consumer.checkpoint.reference import Reference
     from consumer.checkpoint.store import CheckpointReads
@@ -64,7 +68,7 @@ class CheckpointReader:
             ) from error
         return sorted(names, key=lambda name: (name.offset, name.digest), reverse=True)
 
-    def open(self, name: CheckpointName) -> tuple[Header, dict[str, bytes]]:
+    def open(self, name: CheckpointName) -> tuple[Header, Mapping[str, Buffer]]:
         """Return the header and the sections of one checkpoint, verified; nothing is unpickled.
 
         Raises:
@@ -114,7 +118,7 @@ class CheckpointReader:
         if first_offset is not None and task.first_offset != first_offset:
             raise EnvelopeError(f"its state began at offset {task.first_offset}; expected {first_offset}")
 
-    def take_over(self, task: PartitionTask, sections: dict[str, bytes], offset: int) -> None:
+    def take_over(self, task: PartitionTask, sections: Mapping[str, Buffer], offset: int) -> None:
         """Let an empty task take over the verified sections of a checkpoint that stands at `offset`.
 
         Raises:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from consumer.checkpoint.envelope import Data
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -83,7 +86,7 @@ class CheckpointStore(CheckpointReads, Protocol):
     `StoreError` where the store fails.
     """
 
-    def write(self, name: CheckpointName, data: bytes) -> str | None:
+    def write(self, name: CheckpointName, data: Data) -> str | None:
         """Keep `data` durably under `name`; when this returns, no crash can lose or tear it.
 
         Returns:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
+    from consumer.checkpoint.envelope import Data
     from consumer.checkpoint.store import CheckpointName
     from consumer.checkpoint.throttle import Throttle
     from consumer.kafka.chunks import ChunkKey
@@ -53,7 +54,7 @@ class CheckpointTopic:
         self._indexes: dict[int, ChunkIndex] = {}
         self._locks: dict[int, threading.Lock] = {}
 
-    def write(self, name: CheckpointName, data: bytes) -> str | None:
+    def write(self, name: CheckpointName, data: Data) -> str | None:
         """Write the chunks and wait until all in-sync replicas have each of them; return where they lie.
 
         A broker that has a chunk already, since its first answer was lost, does not say where: the place is None then.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from consumer.checkpoint.store import CheckpointName
+
+if TYPE_CHECKING:
+    from consumer.checkpoint.envelope import Data
 
 CHUNK_BYTES: Final = 524_288
 """Half of what Apache Kafka's topics take by default: a restart that fails midway repeats little of it."""
@@ -64,12 +67,13 @@ class Place(NamedTuple):
         return f"{self.first}+{self.end - self.first}"
 
 
-def split(name: CheckpointName, data: bytes) -> list[tuple[ChunkKey, bytes]]:
+def split(name: CheckpointName, data: Data) -> list[tuple[ChunkKey, bytes]]:
     """Return a checkpoint's chunks of `CHUNK_BYTES` at most: the same ones whenever the same data is split."""
     total = max(1, -(-len(data) // CHUNK_BYTES))
     write = Write(replace(name, place=None), blake2b(data, digest_size=8).hexdigest(), total)
     return [
-        (ChunkKey(write, number), data[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]) for number in range(total)
+        (ChunkKey(write, number), bytes(data[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]))
+        for number in range(total)
     ]
 
 

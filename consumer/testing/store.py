@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from consumer.testing.faults import Fault, begin_step, end_step
 
 if TYPE_CHECKING:
+    from consumer.checkpoint.envelope import Data
     from consumer.checkpoint.store import CheckpointName
     from consumer.testing.faults import Faults
 
@@ -27,12 +28,12 @@ class Disk:
         self.temporary: list[bytes] = []
         self.chunks: dict[CheckpointName, dict[int, bytes]] = {}
 
-    def put_chunk(self, name: CheckpointName, number: int, total: int, data: bytes) -> None:
+    def put_chunk(self, name: CheckpointName, number: int, total: int, data: Data) -> None:
         """Append one of `total` chunks of a checkpoint; with the last one, in whatever order, it is whole."""
         lying = self.chunks.setdefault(name, {})
-        lying[number] = data
+        lying[number] = bytes(data)
         if len(lying) == total:
-            self.files[name] = data
+            self.files[name] = bytes(data)
             del self.chunks[name]
 
     def drop_chunk(self, name: CheckpointName, number: int, total: int) -> None:
@@ -57,17 +58,17 @@ class SimulatedStore:
         self._disk = disk
         self._faults = faults
 
-    def write(self, name: CheckpointName, data: bytes) -> None:
+    def write(self, name: CheckpointName, data: Data) -> None:
         """Write a temporary file, fsync it, rename it, fsync the folder."""
         fault = self._step("store.write")
         if fault is not Fault.NONE:
-            self._disk.temporary.append(data[: len(data) // 2])
+            self._disk.temporary.append(bytes(data[: len(data) // 2]))
             self._fail("store.write", fault)
-        self._disk.temporary.append(data)
+        self._disk.temporary.append(bytes(data))
         self._fail("store.fsync", self._step("store.fsync"))
         fault = self._step("store.rename")
         if fault is not Fault.REFUSED:
-            self._disk.files[name] = data
+            self._disk.files[name] = bytes(data)
             self._disk.temporary.pop()
         self._fail("store.rename", fault)
         self._fail("store.sync_folder", self._step("store.sync_folder"))

@@ -13,6 +13,7 @@ from consumer.testing.faults import Crash, Fault, begin_step, end_step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumer.checkpoint.envelope import Data
     from consumer.checkpoint.store import CheckpointName
     from consumer.testing.cluster import SimulatedCluster
     from consumer.testing.store import Disk
@@ -35,7 +36,7 @@ class SimulatedTopicStore:
         self._disk = disk
         self._cluster = cluster
 
-    def write(self, name: CheckpointName, data: bytes) -> str:
+    def write(self, name: CheckpointName, data: Data) -> str:
         """Send chunk after chunk, then wait until all are confirmed."""
         lost = [
             number

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from consumer.checkpoint.envelope import Data
     from tests.objects import Endpoint
 
 NAME: Final = CheckpointName("smart-inventory", "inventory.transactions", 3, 42, "ab" * 32)
@@ -151,7 +152,7 @@ def test_an_upload_that_arrived_short(store: BucketStore, monkeypatch: pytest.Mo
     """A store, or a proxy before it, that says done to half of it is found out before any offset refers to it."""
     put = Bucket.put
 
-    def put_half(bucket: Bucket, path: str, data: bytes) -> None:
+    def put_half(bucket: Bucket, path: str, data: Data) -> None:
         put(bucket, path, data[: len(data) // 2])
 
     monkeypatch.setattr(Bucket, "put", put_half)

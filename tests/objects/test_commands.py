@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from consumer import cli
 from consumer.checkpoint.bucket import Bucket
 from consumer.checkpoint.bucket_store import BucketStore
-from consumer.checkpoint.envelope import Identity, seal
+from consumer.checkpoint.envelope import Identity
 from consumer.checkpoint.store import CheckpointName
 from consumer.errors import ExitCode
+from tests.sealing import seal
 from tests.unit.test_checkpoints_command import sections, trained
 
 if TYPE_CHECKING:

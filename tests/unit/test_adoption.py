@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from consumer.checkpoint.envelope import unseal
 from consumer.errors import StateError
 from tests.scripted import TOPIC, Shop, event
+from tests.sealing import unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

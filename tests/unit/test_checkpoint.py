@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from consumer.checkpoint import load_model, save_model
 from consumer.checkpoint.directory import DirectoryStore
-from consumer.checkpoint.envelope import EnvelopeError, Identity, seal, unseal
+from consumer.checkpoint.envelope import EnvelopeError, Identity
 from consumer.checkpoint.reference import (
     MAX_METADATA_BYTES,
     Reference,
@@ -26,6 +26,10 @@ from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Writ
 from consumer.learning import get_ml_pipeline
 from consumer.learning.ledger import Ledger
 from tests.kafka import wait_until
+from tests.sealing import seal, unseal
+
+if TYPE_CHECKING:
+    from consumer.checkpoint.envelope import Data
 
 IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17", {})
 SECTIONS = {"models": pickle.dumps({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
@@ -222,7 +226,7 @@ class Store(DirectoryStore):
         super().__init__(root)
         self.fails: list[Exception] = []
 
-    def write(self, name: CheckpointName, data: bytes) -> None:
+    def write(self, name: CheckpointName, data: Data) -> None:
         if self.fails:
             raise self.fails.pop(0)
         super().write(name, data)

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from consumer.checkpoint.envelope import EnvelopeError, Identity, unseal
+from consumer.checkpoint.envelope import EnvelopeError, Identity
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
 from consumer.learning.ledger import Ledger
 from tests.kafka import wait_until
+from tests.sealing import unseal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from consumer.checkpoint.envelope import Data
 
 DEADLINE: Final = 10.0
 IDENTITY: Final = Identity("g", "sales", "topic-id", "model", "fingerprint", "7", {"MODEL": "linear"})
@@ -36,12 +39,12 @@ class MemoryStore:
         self.gate.set()
         self.listings = 0
 
-    def write(self, name: CheckpointName, data: bytes) -> None:
+    def write(self, name: CheckpointName, data: Data) -> None:
         """Keep it, once the gate is open."""
         assert self.gate.wait(DEADLINE)
         if self.failure is not None:
             raise self.failure
-        self.kept[name] = data
+        self.kept[name] = bytes(data)
 
     def read(self, name: CheckpointName) -> bytes | None:
         """Return it."""

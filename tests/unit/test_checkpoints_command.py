@@ -16,7 +16,7 @@ from consumer import cli, stores
 from consumer.checkpoint import load_model
 from consumer.checkpoint.catalogue import Catalogue, LooseFile
 from consumer.checkpoint.directory import DirectoryStore
-from consumer.checkpoint.envelope import Identity, seal, signed, unseal
+from consumer.checkpoint.envelope import Identity
 from consumer.checkpoint.export import learned
 from consumer.checkpoint.model_file import read_warm_start
 from consumer.checkpoint.store import CheckpointName, Kept
@@ -27,6 +27,7 @@ from consumer.learning.ledger import Ledger
 from consumer.learning.state import encode_state
 from consumer.settings import Settings
 from tests.pickles import Exploit
+from tests.sealing import seal, signed, unseal
 from tests.unit.test_admitted_models import events, hoeffding
 
 if TYPE_CHECKING:

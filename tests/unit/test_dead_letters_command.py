@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from consumer import cli
 from consumer.checkpoint.directory import DirectoryStore
-from consumer.checkpoint.envelope import Identity, seal
+from consumer.checkpoint.envelope import Identity
 from consumer.checkpoint.observations import Observations, newest_observations
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.commands import dead_letters as command
@@ -37,6 +37,7 @@ from consumer.simulate.progress import progress_bar
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers
 from schemas.transaction import Limits, decode
 from tests.core import post
+from tests.sealing import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,15 +6,17 @@ import hmac
 import platform
 import struct
 from hashlib import blake2b, sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 import pytest
 import river
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer import __version__
+from consumer.checkpoint import envelope
 from consumer.checkpoint.envelope import (
     ENVELOPE_FORMAT,
     MAGIC,
@@ -25,11 +27,8 @@ from consumer.checkpoint.envelope import (
     Identity,
     Section,
     read_header,
-    seal,
-    signed,
-    unseal,
-    verify_digest,
 )
+from tests.sealing import seal, signed, unseal, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -369,3 +368,17 @@ def test_any_signed_bytes_raise_the_one_error(data: bytes) -> None:
     for attempt in (data, resigned):
         with pytest.raises(EnvelopeError):
             unseal(attempt, KEY)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_sections_of_any_kind_make_the_same_file(key: bytes | None) -> None:
+    """Bytes, views and arrays of numbers; what is read are views of the file, which copy nothing."""
+    numbers = np.arange(5, dtype="<i8")
+    arrays: dict[str, Any] = {"a": b"xyz", "b": memoryview(b"uvw"), "c": numbers, "d": numbers[:0]}
+    plain = {"a": b"xyz", "b": b"uvw", "c": numbers.tobytes(), "d": b""}
+    header, data = envelope.seal(IDENTITY, 0, 5, arrays, key)
+    assert (header, bytes(data)) == seal(IDENTITY, 0, 5, plain, key)
+    assert data.readonly
+    sections = envelope.unseal(data, key)[1]
+    assert sections == plain
+    assert all(section.obj is data.obj for section in sections.values())

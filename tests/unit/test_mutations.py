@@ -151,7 +151,7 @@ def test_a_broken_core_is_found(module: Any, name: str, broken: Any, monkeypatch
     assert f"seed {SEED}, episode " in found[0].where
 
 
-def unverified(data: bytes, key: bytes | None = None) -> tuple[envelope.Header, dict[str, bytes]]:
+def unverified(data: bytes, key: bytes | None = None) -> tuple[envelope.Header, dict[str, memoryview]]:
     """A reader of checkpoints that trusts them."""
     try:
         return envelope.verify_digest(data)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumer.checkpoint.envelope import seal, unseal
 from consumer.errors import LogGapError, StateError
+from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,6 +16,7 @@ from tests.scripted import ScriptedConnection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from consumer.checkpoint.envelope import Data
     from consumer.checkpoint.store import CheckpointName
     from tests.scripted import Shop
 
@@ -32,7 +33,7 @@ class Retention:
         self.is_full = True
         write = DirectoryStore.write
 
-        def on_this_disk(store: DirectoryStore, name: CheckpointName, data: bytes) -> None:
+        def on_this_disk(store: DirectoryStore, name: CheckpointName, data: Data) -> None:
             if self.is_full:
                 raise StoreError("cannot write a checkpoint: No space left on device")
             write(store, name, data)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from consumer.checkpoint.envelope import EnvelopeError, seal, signed, unseal
+from consumer.checkpoint.envelope import EnvelopeError
 from consumer.checkpoint.store import CheckpointName
 from tests.pickles import Exploit
 from tests.scripted import Shop
+from tests.sealing import seal, signed, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
