@@ -66,7 +66,7 @@ def _run(pipe: Connection, work: Callable[..., None], arguments: tuple[object, .
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the demonstration
     try:
         work(pipe, *arguments)
-    except (EOFError, BrokenPipeError):
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the demonstration is gone
     except Exception as error:  # noqa: BLE001 -- whatever it is, the demonstration must hear of it
         pipe.send(_Failure(f"{type(error).__name__}: {error}"))

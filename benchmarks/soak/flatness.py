@@ -10,28 +10,28 @@ if TYPE_CHECKING:
 
 
 class Flatness(NamedTuple):
-    """A series' first and last quarter.
+    """A series' first and last part, a quarter each where nothing else is asked for.
 
     Attributes:
-        first: the median of the first quarter.
-        last: the median of the last quarter.
+        first: the median of the first part.
+        last: the median of the last part.
     """
 
     first: float
     last: float
 
     def bound(self, factor: float, slack: float) -> float:
-        """Return what the last quarter's median may be at most and still count as no growth."""
+        """Return what the last part's median may be at most and still count as no growth."""
         return self.first * factor + slack
 
 
-def flatness(values: Sequence[float]) -> Flatness:
-    """Return the medians of the first and of the last quarter, each of one value at least.
+def flatness(values: Sequence[float], parts: int = 4) -> Flatness:
+    """Return the medians of the first and of the last of so many parts, each of one value at least.
 
     Raises:
         ValueError: there is no value.
     """
     if not values:
         raise ValueError("expected values, got none")
-    quarter = max(1, len(values) // 4)
-    return Flatness(median(values[:quarter]), median(values[-quarter:]))
+    length = max(1, len(values) // parts)
+    return Flatness(median(values[:length]), median(values[-length:]))

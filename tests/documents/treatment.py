@@ -79,6 +79,7 @@ NOT_RUN: Final[Mapping[str, str]] = {
     "docs/operations.md#completion": "it would edit the shell's start-up files; tests/unit/test_help.py has completion",
     "docs/benchmarks.md#bench": "it takes minutes and a quiet machine; tests/broker/test_bench.py runs its parts",
     "docs/benchmarks.md#scale": "likewise; tests/broker/test_scaling.py runs small turns",
+    "docs/benchmarks.md#memory": "likewise; tests/broker/test_memory.py runs a small life",
     "docs/latency.md#latency": "likewise; tests/broker/test_latency.py runs one short turn",
     "docs/contributing.md#chaos": "each takes minutes; tests/broker/test_chaos.py runs smaller ones",
 }

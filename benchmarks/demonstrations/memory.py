@@ -1,0 +1,79 @@
+"""What a worker's state takes and its checkpoints cost: items that stay the same, a million items, a model for each."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from benchmarks.bench.calibration import calibrate
+from benchmarks.claims import calibrate_at_rest, doubts
+from benchmarks.figures import Report, provenance
+from benchmarks.memory.bounds import growth_figures, item_figures, model_figures
+from benchmarks.memory.life import Life
+from benchmarks.memory.runs import enlarge, grow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.kafka import Broker
+
+SEED: Final = 20261128
+SIZES: Final = {"EVENTS": 10_000_000, "ITEMS": 1_000_000, "CHECKPOINTS": 150, "MODELS": 100_000}
+FIXED_ITEMS: Final = 50_000
+WINDOW: Final = 100_000  # SEEN_IDS as it is by default
+WARM: Final = 3 * WINDOW
+MODEL_CHECKPOINTS: Final = 5
+MODEL_WARM: Final = 120_000  # without machine code, which is for one model that all items share, each takes its time
+MODEL_LEAD: Final = 400_000
+INTERVAL_SECONDS: Final = "0.5"
+
+
+def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
+    """Let three workers live, one after the other; EVENTS=, ITEMS=, CHECKPOINTS= and MODELS= make it shorter."""
+    events, items, checkpoints, models = (int(os.environ.get(name) or usual) for name, usual in SIZES.items())
+    fixed = min(FIXED_ITEMS, items)
+    servers = broker.bootstrap_servers
+    calibrations = [calibrate_at_rest()]
+
+    # The settings are the defaults but for what is said; a stage has MODEL=linear.
+    with Life(servers, directory / "growth", SEED, MODEL="guarded") as life:
+        growth = grow(life, items=fixed, warm=WARM, events=events)
+    for figure in growth_figures(growth, events):
+        report.add(figure)
+    calibrations.append(calibrate())
+
+    often = {"MODEL": "guarded", "CHECKPOINT_INTERVAL_SECONDS": INTERVAL_SECONDS}
+    with Life(servers, directory / "items", SEED + 1, **often) as life:
+        large = enlarge(life, many=items, warm=WARM, checkpoints=checkpoints, lead=events, is_accelerated=True)
+    for figure in item_figures(large, checkpoints):
+        report.add(figure)
+    calibrations.append(calibrate())
+
+    by_item = {"MODEL": "linear", "MODEL_SCOPE": "item"}
+    with Life(servers, directory / "models", SEED + 2, **by_item) as life:
+        many_models = enlarge(
+            life,
+            many=models,
+            warm=MODEL_WARM,
+            checkpoints=min(checkpoints, MODEL_CHECKPOINTS),
+            lead=min(events, MODEL_LEAD),
+            is_accelerated=False,
+        )
+    for figure in model_figures(many_models):
+        report.add(figure)
+    calibrations.append(calibrate())
+
+    report.counts.update(
+        sizes={"EVENTS": events, "ITEMS": items, "CHECKPOINTS": checkpoints, "MODELS": models},
+        growth=msgspec.to_builtins(growth),
+        items=msgspec.to_builtins(large),
+        models=msgspec.to_builtins(many_models),
+        calibrations=msgspec.to_builtins(calibrations),
+    )
+    shortened = [name for name in SIZES if os.environ.get(name)]
+    found = doubts(calibrations, shortened_by=shortened, is_clean=provenance(report.started)["is_clean"])
+    for doubt in found:
+        print(f"  not to be claimed: {doubt}", flush=True)
+    report.is_claimed = not found

@@ -1,0 +1,1 @@
+"""Parts of `make show NAME=memory`: what a worker's state takes, and what its checkpoints cost the loop."""
