@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,6 +29,7 @@ MODEL_CHECKPOINTS: Final = 5
 MODEL_WARM: Final = 120_000  # without machine code, which is for one model that all items share, each takes its time
 MODEL_LEAD: Final = 400_000
 INTERVAL_SECONDS: Final = "0.5"
+MOST_SECONDS: Final = 24 * 60.0
 
 
 def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
@@ -35,24 +37,24 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     events, items, checkpoints, models = (int(os.environ.get(name) or usual) for name, usual in SIZES.items())
     fixed = min(FIXED_ITEMS, items)
     servers = broker.bootstrap_servers
-    calibrations = [calibrate_at_rest()]
+    calibrations, ends_by = [calibrate_at_rest()], time.monotonic() + MOST_SECONDS
 
     # The settings are the defaults but for what is said; a stage has MODEL=linear.
-    with Life(servers, directory / "growth", SEED, MODEL="guarded") as life:
+    with Life(servers, directory / "growth", SEED, ends_by, MODEL="guarded") as life:
         growth = grow(life, items=fixed, warm=WARM, events=events)
     for figure in growth_figures(growth, events):
         report.add(figure)
     calibrations.append(calibrate())
 
     often = {"MODEL": "guarded", "CHECKPOINT_INTERVAL_SECONDS": INTERVAL_SECONDS}
-    with Life(servers, directory / "items", SEED + 1, **often) as life:
+    with Life(servers, directory / "items", SEED + 1, ends_by, **often) as life:
         large = enlarge(life, many=items, warm=WARM, checkpoints=checkpoints, lead=events, is_accelerated=True)
     for figure in item_figures(large, checkpoints):
         report.add(figure)
     calibrations.append(calibrate())
 
     by_item = {"MODEL": "linear", "MODEL_SCOPE": "item"}
-    with Life(servers, directory / "models", SEED + 2, **by_item) as life:
+    with Life(servers, directory / "models", SEED + 2, ends_by, **by_item) as life:
         many_models = enlarge(
             life,
             many=models,

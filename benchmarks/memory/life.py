@@ -68,6 +68,7 @@ class Life:
         bootstrap_servers: the broker.
         directory: for checkpoints and the log.
         seed: of the events.
+        ends_by: nothing is waited for beyond it, on the monotonic clock.
         settings: the worker's.
 
     Attributes:
@@ -75,9 +76,10 @@ class Life:
         longest_still: the longest `loop_still_seconds` that was scraped; may be set back to 0.
     """
 
-    def __init__(self, bootstrap_servers: str, directory: Path, seed: int, **settings: str) -> None:
+    def __init__(self, bootstrap_servers: str, directory: Path, seed: int, ends_by: float, **settings: str) -> None:
         self.stage = Stage(bootstrap_servers, directory, partitions=1, prefix="memory")
-        self.till = Till(self.stage, seed)
+        self.till = Till(self.stage, seed, ends_by)
+        self.ends_by = ends_by
         self._settings = settings
         self._worker: WorkerProcess | None = None
         self.metrics: Mapping[str, float] = {}
@@ -124,11 +126,13 @@ class Life:
         Raises:
             AssertionError: it was not in time, or the worker ended.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = min(began + seconds, self.ends_by)
         looks = [self.look()]
         while not is_done(looks[-1]):
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {seconds:.0f} s for {what}; the last look was {looks[-1]}")
+                waited = time.monotonic() - began
+                raise AssertionError(f"waited {waited:.0f} s for {what}; the last look was {looks[-1]}")
             time.sleep(LOOK_SECONDS)
             looks.append(self.look())
         return looks

@@ -141,7 +141,7 @@ def _under_load(life: Life, whole: int, items: int, checkpoints: int, lead: int)
     life.longest_still = 0.0
     looks = [life.look()]
     before, waiting = life.metrics, [life.till.sent - looks[0].consumed]
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = min(time.monotonic() + PATIENCE_SECONDS, life.ends_by)
     while len(life.checkpoints(whole)) < checkpoints and time.monotonic() < deadline:
         if life.till.is_idle() and waiting[-1] < lead // 2:
             life.till.give(Order(items, lead // 2))

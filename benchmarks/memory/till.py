@@ -6,6 +6,7 @@ cores from a worker under load, and does not wait for it either.
 
 from __future__ import annotations
 
+import time
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -33,14 +34,16 @@ class Till(Helper):
     Args:
         stage: has one partition, which nobody else writes to.
         seed: of what is sold.
+        ends_by: nothing is waited for beyond it, on the monotonic clock.
 
     Attributes:
         sent: events that can be read.
         end: the offset after the last of them. Each transaction's marker takes one, too.
     """
 
-    def __init__(self, stage: Stage, seed: int) -> None:
+    def __init__(self, stage: Stage, seed: int, ends_by: float) -> None:
         super().__init__("till", sell, stage.bootstrap_servers, stage.input, seed)
+        self._ends_by = ends_by
         self.sent = self.end = 0
         self._is_busy = False
 
@@ -60,10 +63,10 @@ class Till(Helper):
         """Wait until all orders are done.
 
         Raises:
-            HelperError: they never will be.
+            HelperError: they never will be, or not in time.
         """
         if self._is_busy:
-            number = self.answer(_PATIENCE_SECONDS)
+            number = self.answer(max(0.0, min(_PATIENCE_SECONDS, self._ends_by - time.monotonic())))
             self.end += number + (self.sent > 0)
             self.sent += number
             self._is_busy = False
