@@ -111,7 +111,7 @@ def outcomes(events: Sequence[Event]) -> Iterator[Outcome]:
     recent: deque[float] = deque(maxlen=WINDOW)
     for index, event in enumerate(events[: max(places) + 1]):
         if index in places:
-            state = pickle.dumps((ledger.snapshot(), model.state()), protocol=5)
+            state = pickle.dumps((ledger.columns(), model.state()), protocol=5)
             rest = events[index : index + 2 * WINDOW + 1]
             usual, bare = _errors(state, rest, None)
             for what, changes in absurdities(event).items():

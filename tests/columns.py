@@ -27,13 +27,13 @@ class Columns(NamedTuple):
 
 
 def parsed(values: Sequence[bytes | None], timestamps_ms: Sequence[int], limits: Limits) -> Columns:
-    """Parse a batch into columns that hold something else before."""
+    """Parse a batch into columns that hold something else before, as far from any place in the text as can be."""
     size = len(values)
     text = np.frombuffer(bytearray().join(value or b"" for value in values), np.uint8)
     ends = np.cumsum([len(value or b"") for value in values], dtype=np.int64)
     found = Columns(
         text,
-        np.full((size, columns.SPANS), 77, np.int64),
+        np.full((size, columns.SPANS), -(2**63), np.int64),
         np.full((size, columns.NUMBERS), 77, np.int64),
         np.full((size, columns.DOUBLES), 7.7),
     )

@@ -6,28 +6,51 @@ it between two batches; their state goes back into the very objects that a check
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from schemas.transaction import MILLION, Event, parse_moment
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from consumer.learning.columns import byte_table
+from schemas.transaction import KNOWN_TYPES, MILLION, Event, parse_moment
 
 _TRIED: Final = 20_000
 _EVENTS: Final = 600
 
 
+class Machine(NamedTuple):
+    """The modules of compiled code, whose functions take arrays.
+
+    Attributes:
+        steps: `consumer.learning.compiled`: the models' steps.
+        parsing: events out of JSON.
+        hashing: the digests of their identities and contents.
+        taking: the window of identities and the ledger.
+        encoding: predictions as JSON.
+        kinds: the types' names for `hashing`, and their lengths.
+    """
+
+    steps: Any
+    parsing: Any
+    hashing: Any
+    taking: Any
+    encoding: Any
+    kinds: tuple[Any, Any]
+
+
 class _Loaded:
     """What the process has loaded; written once, by `load`."""
 
-    module: ModuleType | None = None
+    machine: Machine | None = None
+
+
+def machine() -> Machine | None:
+    """Return the compiled code where it was loaded and found to be exact, else None."""
+    return _Loaded.machine
 
 
 def compiled() -> Any:  # noqa: ANN401 -- `consumer.learning.compiled`, whose functions take arrays
     """Return `consumer.learning.compiled` where it was loaded and found to be exact, else None."""
-    return _Loaded.module
+    return None if _Loaded.machine is None else _Loaded.machine.steps
 
 
 def load() -> str | None:
@@ -36,21 +59,28 @@ def load() -> str | None:
     That takes a second, and some more where no earlier process has compiled them: call it beside the loop.
     """
     try:
-        from consumer.learning import compiled as module  # noqa: PLC0415 -- that is what takes so long
+        from consumer.learning import compiled, encoding, hashing, parsing, taking  # noqa: PLC0415 -- this takes long
 
-        if not takes_exact_roots(module):
+        loaded = Machine(
+            compiled, parsing, hashing, taking, encoding, byte_table([kind.encode() for kind in sorted(KNOWN_TYPES)])
+        )
+        from consumer.learning.machine_trial import tasks_agree  # noqa: PLC0415 -- which brings tasks, which ask this
+
+        if not takes_exact_roots(compiled):
             return "its roots differ from Python's in their last bits on this machine"
-        if not steps_agree(module):
+        if not steps_agree(compiled):
             return "its steps differ from Python's on this machine"
+        if not tasks_agree(loaded):
+            return "its records differ from Python's on this machine"
     except Exception as error:  # noqa: BLE001 -- a compiler may fail in any way, and nothing depends on it
         return f"{type(error).__name__}: {error}"
-    _Loaded.module = module
+    _Loaded.machine = loaded
     return None
 
 
 def unload() -> None:
     """Forget what was loaded; models that took to it keep it."""
-    _Loaded.module = None
+    _Loaded.machine = None
 
 
 def takes_exact_roots(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
@@ -72,11 +102,7 @@ def steps_agree(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
     events = [_event(number) for number in range(_EVENTS)]
     levels: list[float | None] = [None if number % 7 == 0 else number % 97 / 3 for number in range(_EVENTS)]
     plain, fast = prequential_step(get_ml_pipeline()), compiled_step(get_ml_pipeline(), module)
-    if (
-        plain.run_many is None
-        or fast.run_many is None
-        or plain.run_many(events, levels) != fast.run_many(events, levels)
-    ):
+    if plain.run_many is None or plain.run_many(events, levels) != fast.run_many(events, levels):
         return False
     befores = [100 * MILLION] * _EVENTS
     lates = [False] * _EVENTS

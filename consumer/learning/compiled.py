@@ -166,7 +166,7 @@ def _vote(gate: Any, constants: Any, missing: float, corrected_by: float) -> Non
 
 @compiled_now(
     "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], "
-    "float64[::1], int64[:, ::1], int64[::1], float64[:, ::1], int64[:, ::1], float64[:, ::1], int64[:, ::1], "
+    "float64[::1], int64[::1], int64[::1], float64[:, ::1], int64[::1], float64[:, ::1], int64[:, ::1], "
     "float64[::1], int64[::1])"
 )
 def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, crosses over into machine code, once
@@ -198,10 +198,10 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         highs: the upper ones.
         counters: events until the bounds are refreshed, gates, kinds with a spread, events learned from.
         spreads: by kind; NaN where there is none yet.
-        spread_order: (kinds, 2): in the order in which they got one, the kind and the row of the event that gave it.
+        spread_order: (kinds): in the order in which they got one.
         gate_at: by code (store, kind, magnitude), the gate's row; -1 where there is none yet.
         gates: (rows, 4): votes, error without, error corrected, whether open; room for one more an event.
-        gate_codes: (rows, 2): of each gate its code and the row of the event that made it.
+        gate_codes: (rows): of each gate its code.
         features: (n, 6), unbounded; changed.
         events: (n, 6): before, quantity and observed level in millionths, all within 2**53; OBSERVED, UNOBSERVED, LATE
             or UNKNOWN; kind; code.
@@ -240,7 +240,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         spread = spreads[kind]
         if isnan(spread):
             spread = constants[FIRST_SPREAD]
-            spread_order[counters[2], 0], spread_order[counters[2], 1] = kind, row
+            spread_order[counters[2]] = kind
             counters[2] += 1
         target = missing
         surprise = missing - share
@@ -261,7 +261,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
             predictions[row] = predicted + share * (size / _MILLION)
         if at < 0:
             at = counters[1]
-            gate_at[code], gate_codes[at, 0], gate_codes[at, 1] = at, code, row
+            gate_at[code], gate_codes[at] = at, code
             gates[at] = 0.0
             counters[1] += 1
         _vote(gates[at], constants, missing, share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -46,7 +46,7 @@ class RowEncoder:
         start: int,
         *,
         before: Wholes,
-        is_late: NDArray[np.uint8] | NDArray[np.bool],
+        is_late: NDArray[np.uint8] | NDArray[np.bool_],
         learned: Wholes,
         offsets: Wholes,
         predictions: Sequence[float | None],
@@ -101,9 +101,8 @@ class RowEncoder:
         )
         written = count if failed == self._module.ALL_WRITTEN else failed
         bounds = self._bounds[: written + 1]
-        # To read them from a file in memory takes two thirds of the time that slices of bytes take.
-        read = BytesIO(self._out[: bounds[-1]].data).read
-        return list(map(read, (bounds[1:] - bounds[:-1]).tolist()))
+        joined: bytes = self._out[: bounds[-1]].tobytes()
+        return [joined[begin:end] for begin, end in pairwise(bounds.tolist())]
 
     def _make_room(self, size: int, count: int) -> None:
         if size > len(self._out):

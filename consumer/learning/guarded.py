@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
-from consumer.learning.acceleration import compiled
 from consumer.learning.gate import Gate
 from consumer.learning.share import Share, bounded
 from schemas.transaction import KNOWN_TYPES, MILLION
@@ -13,7 +12,9 @@ from schemas.transaction import KNOWN_TYPES, MILLION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consumer.learning.arrays import Doubles
     from consumer.learning.batch import Run
+    from consumer.learning.column_batch import ColumnRun, Numbers
     from consumer.learning.guarded_arrays import GuardedArrays
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
@@ -36,6 +37,14 @@ def effective_type(event: Event) -> str:
     return kind if kind in KNOWN_TYPES else OTHER_TYPE
 
 
+class _Own(dict[str, str]):
+    """One text object for each text, of no one else: a pickle writes an object once, and must not tell whose it was."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = own = text.encode().decode()
+        return own
+
+
 class GuardedModel:
     """Level before + quantity + correction, for the events of one scope.
 
@@ -48,7 +57,7 @@ class GuardedModel:
             quantity, that are not late.
     """
 
-    __slots__ = ("_arrays", "_gates", "_share", "events_learned")
+    __slots__ = ("_arrays", "_gates", "_module", "_share", "events_learned")
 
     takes_batches = True
 
@@ -59,6 +68,7 @@ class GuardedModel:
             ValueError: the pipeline is none of a `guarded` model.
         """
         self.events_learned: int
+        self._module: Any = None  # of compiled steps, once it has taken to them
         self._arrays: GuardedArrays | None = None  # while compiled steps own gates and share
         self._gates: dict[GateKey, Gate]
         if state is None:
@@ -76,10 +86,6 @@ class GuardedModel:
 
     def steps(self, run: Run) -> tuple[Sequence[float | None], Sequence[int]]:
         """Step through the events of a run; the observed level is in the event itself."""
-        if self._arrays is None and (module := compiled()) is not None:
-            from consumer.learning.guarded_arrays import GuardedArrays  # noqa: PLC0415 -- which imports this module
-
-            self._arrays = GuardedArrays(module, self._share.snapshot(), self._gates, self.events_learned)
         events, befores, lates = run.events, run.befores, run.lates
         found = self._compiled_steps(events, befores, lates)
         return self.python_steps(events, befores, lates) if found is None else found
@@ -104,6 +110,26 @@ class GuardedModel:
         """
         found = self._compiled_steps([event], [posting.before], [posting.is_late])
         return self._step(event, posting.before, posting.is_late) if found is None else found[0][0]
+
+    def accelerate(self, module: Any) -> None:  # noqa: ANN401
+        """Take to machine code, `consumer.learning.compiled`."""
+        self._module = module
+        self._own_arrays()
+
+    def column_steps(self, run: ColumnRun) -> tuple[Doubles, Numbers]:
+        """Step through the events of a run by machine code."""
+        arrays = self._own_arrays()
+        found = arrays.column_steps(run)
+        self.events_learned = arrays.events_learned
+        return found
+
+    def _own_arrays(self) -> GuardedArrays:
+        """Return the arrays that own gates and share: anew where an absurd level has left them to Python."""
+        from consumer.learning.guarded_arrays import GuardedArrays  # noqa: PLC0415 -- which imports this module
+
+        if self._arrays is None:
+            self._arrays = GuardedArrays(self._module, self._share.snapshot(), self._gates, self.events_learned)
+        return self._arrays
 
     def _compiled_steps(
         self, events: Sequence[Event], befores: Sequence[int | None], lates: Sequence[bool]
@@ -153,10 +179,15 @@ class GuardedModel:
         """Return the state: the live River pipeline, and plain types. Pickle it at once."""
         arrays = self._arrays
         gates = self._gates if arrays is None else arrays.gates()
+        *rest, spreads = self._share.snapshot() if arrays is None else arrays.share()
+        own = _Own()
         return {
             "events_learned": self.events_learned,
-            "share": self._share.snapshot() if arrays is None else arrays.share(),
-            "gates": {key: gate.snapshot() for key, gate in gates.items()},
+            "share": (*rest, {own[kind]: spread for kind, spread in spreads.items()}),
+            "gates": {
+                (own[store_id], own[kind], magnitude): gate.snapshot()
+                for (store_id, kind, magnitude), gate in gates.items()
+            },
         }
 
     @classmethod

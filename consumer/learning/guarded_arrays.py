@@ -9,13 +9,16 @@ import numpy as np
 
 from consumer.learning import gate, share
 from consumer.learning.arrays import PipelineArrays, feature_rows
+from consumer.learning.columns import KIND, LEVEL, NO_NUMBER, QUANTITY
 from consumer.learning.gate import Gate
-from consumer.learning.guarded import MAGNITUDES, OTHER_TYPE, effective_type
+from consumer.learning.guarded import MAGNITUDES, OTHER_TYPE
 from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consumer.learning.arrays import Doubles
+    from consumer.learning.column_batch import ColumnRun, Numbers
     from consumer.learning.guarded import GateKey
     from schemas.transaction import Event
 
@@ -74,21 +77,22 @@ class GuardedArrays:
         self._lows, self._highs = np.array(lows, np.float64), np.array(highs, np.float64)
         self._kind_names: list[str] = list(spreads)
         self._spreads = np.array([spreads.get(kind, nan) for kind in _KINDS], np.float64)
-        self._spread_order = np.zeros((len(_KINDS), 2), np.int64)
+        self._spread_order = np.zeros(len(_KINDS), np.int64)
         self._counters = np.array([until_refresh, len(gates), len(spreads), events_learned], np.int64)
         self._stores: dict[str, int] = {}
         for store_id, _, _ in gates:
             self._stores.setdefault(store_id, len(self._stores))
+        self._ledgers_stores = np.zeros(0, np.int64)
         self._keys: list[GateKey] = list(gates)
         self._gate_at = np.full(0, -1, np.int64)
         self._gates = np.zeros((len(gates), 4))
-        self._gate_codes = np.zeros((len(gates), 2), np.int64)
+        self._gate_codes = np.zeros(len(gates), np.int64)
         self._make_room(0)
         for at, ((store_id, kind, magnitude), each) in enumerate(gates.items()):
             code = (self._stores[store_id] * len(_KINDS) + _KIND_AT[kind]) * _MAGNITUDES + magnitude
             self._gate_at[code] = at
             self._gates[at] = (*each.snapshot(), each.is_open)
-            self._gate_codes[at, 0] = code
+            self._gate_codes[at] = code
 
     @property
     def events_learned(self) -> int:
@@ -102,8 +106,34 @@ class GuardedArrays:
         columns = self._columns(events, befores, lates)
         if columns is None:
             return None
-        self._make_room(len(events))
-        predictions, learned = np.empty(len(events)), np.empty(len(events), np.int64)
+        predictions, learned = self._step(feature_rows(events), columns)
+        predicted: Sequence[float] = predictions.tolist()
+        if None in befores:
+            pairs = zip(befores, predicted, strict=True)
+            return [None if before is None else each for before, each in pairs], learned.tolist()
+        return predicted, learned.tolist()
+
+    def column_steps(self, run: ColumnRun) -> tuple[Doubles, Numbers]:
+        """Step through the events of a run; the prediction is NaN where the level before is unknown."""
+        module, numbers = self._module, run.numbers
+        columns = np.empty((len(numbers), 6), np.int64)
+        unknown, unobserved = run.befores == NO_NUMBER, numbers[:, LEVEL] == NO_NUMBER
+        columns[:, 0] = run.befores
+        columns[:, 1] = numbers[:, QUANTITY]
+        columns[:, 2] = numbers[:, LEVEL]
+        columns[:, 3] = module.OBSERVED
+        columns[unobserved, 3] = module.UNOBSERVED
+        columns[run.lates, 3] = module.LATE
+        columns[unknown, 3] = module.UNKNOWN
+        columns[:, 4] = numbers[:, KIND]
+        if len(run.store_names) > len(self._ledgers_stores):
+            self._ledgers_stores = np.array([self._store_at(name) for name in run.store_names], np.int64)
+        columns[:, 5] = self._codes(self._ledgers_stores[run.stores], columns[:, 4], columns[:, 1])
+        return self._step(run.features(), columns)
+
+    def _step(self, features: Doubles, columns: Numbers) -> tuple[Doubles, Numbers]:
+        self._make_room(len(columns))
+        predictions, learned = np.empty(len(columns)), np.empty(len(columns), np.int64)
         self._module.guarded_steps(
             self._pipeline.numbers,
             self._pipeline.parameters,
@@ -117,17 +147,13 @@ class GuardedArrays:
             self._gate_at,
             self._gates,
             self._gate_codes,
-            feature_rows(events),
+            features,
             columns,
             predictions,
             learned,
         )
-        self._name_new(events)
-        predicted: Sequence[float] = predictions.tolist()
-        if None in befores:
-            pairs = zip(befores, predicted, strict=True)
-            return [None if before is None else each for before, each in pairs], learned.tolist()
-        return predicted, learned.tolist()
+        self._name_new()
+        return predictions, learned
 
     def share(self) -> tuple[Any, ...]:
         """Return the share's snapshot: the pipeline, brought up to date, and plain types."""
@@ -172,27 +198,29 @@ class GuardedArrays:
         if unnamed.any():
             kinds[unnamed] = np.where(quantities[unnamed] < 0, _SALE, _RECEIPT)
         columns[:, 4] = kinds
-        sizes = np.abs(quantities)
-        magnitudes = sum(sizes >= least for least in MAGNITUDES)  # as `bisect_right` has it
-        columns[:, 5] = (self._stores_of(events) * len(_KINDS) + kinds) * _MAGNITUDES + magnitudes
+        columns[:, 5] = self._codes(np.array([self._store_at(event.store_id) for event in events]), kinds, quantities)
         return columns
 
-    def _stores_of(self, events: Sequence[Event]) -> Any:  # noqa: ANN401 -- an array
-        """Return each event's store by its number."""
-        stores = self._stores
-        try:
-            numbers = [stores[event.store_id] for event in events]
-        except KeyError:
-            numbers = [stores.setdefault(event.store_id, len(stores)) for event in events]
-        return np.array(numbers)
+    def _store_at(self, name: str) -> int:
+        """Return the number of a store."""
+        return self._stores.setdefault(name, len(self._stores))
 
-    def _name_new(self, events: Sequence[Event]) -> None:
-        """Give names to the kinds and gates that the last steps made: the texts of the very events that made them."""
-        for _, row in self._spread_order[len(self._kind_names) : self._counters[2]].tolist():
-            self._kind_names.append(effective_type(events[row]))
-        for code, row in self._gate_codes[len(self._keys) : self._counters[1]].tolist():
-            event = events[row]
-            self._keys.append((event.store_id, effective_type(event), code % _MAGNITUDES))
+    @staticmethod
+    def _codes(stores: Numbers, kinds: Numbers, quantities: Numbers) -> Any:  # noqa: ANN401 -- an array
+        """Return the codes of gates: store, kind, magnitude."""
+        sizes = np.abs(quantities)
+        magnitudes = sum(sizes >= least for least in MAGNITUDES)  # as `bisect_right` has it
+        return (stores * len(_KINDS) + kinds) * _MAGNITUDES + magnitudes
+
+    def _name_new(self) -> None:
+        """Give names to the kinds and gates that the last steps made."""
+        kinds, gates = int(self._counters[2]), int(self._counters[1])
+        self._kind_names.extend(_KINDS[kind] for kind in self._spread_order[len(self._kind_names) : kinds])
+        if gates > len(self._keys):
+            names = list(self._stores)
+            for code in self._gate_codes[len(self._keys) : gates].tolist():
+                store, kind = divmod(code // _MAGNITUDES, len(_KINDS))
+                self._keys.append((names[store], _KINDS[kind], code % _MAGNITUDES))
 
     def _make_room(self, events: int) -> None:
         """See that each of so many events finds its store and may make a gate."""
@@ -203,4 +231,4 @@ class GuardedArrays:
         if rows > len(self._gates):
             more = 2 * rows - len(self._gates)
             self._gates = np.concatenate([self._gates, np.zeros((more, 4))])
-            self._gate_codes = np.concatenate([self._gate_codes, np.zeros((more, 2), np.int64)])
+            self._gate_codes = np.concatenate([self._gate_codes, np.zeros(more, np.int64)])

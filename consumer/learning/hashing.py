@@ -195,6 +195,8 @@ def _word_at(text: Any, at: int) -> Any:  # noqa: ANN401 -- an array; a 64-bit w
 @compiled_now("int64(uint64[::1], int64, uint8[::1], int64, int64)")
 def _append(words: Any, end: int, text: Any, start: int, length: int) -> int:  # noqa: ANN401 -- arrays
     """Append a text, or the mark for null where its length is below 0, to a message; return where it ends then."""
+    if length < 0:  # and then nothing is said of the start
+        return _append_word(words, end, _NULL, 1)  # type: ignore[no-any-return]
     stop = start + length
     while start + _WORD <= stop:
         end = _append_word(words, end, _word_at(text, start), _WORD)
@@ -207,8 +209,6 @@ def _append(words: Any, end: int, text: Any, start: int, length: int) -> int:  #
         else:
             word = _word_at(text, start) & ~(_ALL << np.uint64(8 * rest))
         end = _append_word(words, end, word, rest)
-    elif length < 0:
-        end = _append_word(words, end, _NULL, 1)
     return end
 
 

@@ -12,6 +12,8 @@ from schemas import InvalidEvent, Reason
 from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from typing_extensions import Buffer
 
     from schemas.transaction import Event
@@ -60,6 +62,32 @@ def digests(event: Event, item: str | None = None) -> tuple[bytes, bytes]:
     return identity, running.digest()[:_CONTENT_BYTES]
 
 
+def new_or_repeat(entry: tuple[bytes, bytes], is_same: bool | None) -> tuple[bytes, bytes] | None:
+    """Judge an event by whether its content is that of the remembered event of its identity; None where there is none.
+
+    Returns:
+        The event's digests where it is new; None where it is a repeat.
+
+    Raises:
+        InvalidEvent: its content is another one.
+    """
+    if is_same is None:
+        return entry
+    if is_same:
+        return None
+    raise InvalidEvent(Reason.CONFLICTING_REPEAT)
+
+
+def check_whole(state: Sized) -> None:
+    """See that a window's state is of whole entries.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if len(state) % ENTRY_BYTES:
+        raise ValueError(f"expected identities of {ENTRY_BYTES} bytes each; found {len(state)} bytes")
+
+
 class Identities:
     """Identities of the last valid events in log order, bounded by count.
 
@@ -88,11 +116,7 @@ class Identities:
         """
         entry = digests(event, item)
         known = self.contents.get(entry[0])
-        if known is None:
-            return entry
-        if known == entry[1]:
-            return None
-        raise InvalidEvent(Reason.CONFLICTING_REPEAT)
+        return new_or_repeat(entry, None if known is None else known == entry[1])
 
     def remember(self, entry: tuple[bytes, bytes]) -> None:
         """Let a new event enter the window; once it is full, the oldest leaves."""
@@ -112,8 +136,7 @@ class Identities:
             ValueError: it is not of whole entries.
         """
         state = bytes(state)
-        if len(state) % ENTRY_BYTES:
-            raise ValueError(f"expected identities of {ENTRY_BYTES} bytes each; found {len(state)} bytes")
+        check_whole(state)
         state = state[-self._limit * ENTRY_BYTES :]
         self.contents = OrderedDict(
             (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + ENTRY_BYTES])

@@ -46,6 +46,22 @@ class Posting(msgspec.Struct, gc=False):
     entry: Entry = UNSEEN
 
 
+def posting_of(entry: Entry, quantity: int, observed: int | None, occurred_us: int) -> Posting:
+    """Return what an event finds in an item's entry, and what it will leave; see `Ledger.look`."""
+    before, observed_us, seen_day = entry
+    day = max(seen_day, occurred_us // DAY_US)
+    if before is None:
+        return Posting(None, observed, False, (None, 0, day) if observed is None else (observed, occurred_us, day))
+    if occurred_us < observed_us:
+        return Posting(before, before, True, (before, observed_us, day))
+    if observed is None:
+        after = before + quantity
+        if not -ABSURD < after < ABSURD:  # the sum of a million events at least; the state is of 64-bit numbers
+            return Posting(before, None, False, (None, 0, day))
+        return Posting(before, after, False, (after, observed_us, day))
+    return Posting(before, observed, False, (observed, occurred_us, day))
+
+
 class Ledger:
     """Levels by item. An item enters when it is first seen; before its first observed level nothing is added up.
 
@@ -80,18 +96,7 @@ class Ledger:
             observed: the level that the event itself reports, in millionths of a unit, or None.
             occurred_us: when it occurred, in microseconds since 1970 UTC.
         """
-        before, observed_us, seen_day = self.entries.get(item, UNSEEN)
-        day = max(seen_day, occurred_us // DAY_US)
-        if before is None:
-            return Posting(None, observed, False, (None, 0, day) if observed is None else (observed, occurred_us, day))
-        if occurred_us < observed_us:
-            return Posting(before, before, True, (before, observed_us, day))
-        if observed is None:
-            after = before + quantity
-            if not -ABSURD < after < ABSURD:  # the sum of a million events at least; the state is of 64-bit numbers
-                return Posting(before, None, False, (None, 0, day))
-            return Posting(before, after, False, (after, observed_us, day))
-        return Posting(before, observed, False, (observed, occurred_us, day))
+        return posting_of(self.entries.get(item, UNSEEN), quantity, observed, occurred_us)
 
     def post(self, item: str, quantity: int, observed: int | None, occurred_us: int) -> Posting:
         """Look and enter at once."""
@@ -126,6 +131,10 @@ class Ledger:
 
     def snapshot(self) -> dict[str, Buffer]:
         """Return the state as sections (`consumer.learning.state`)."""
+        return self.columns().sections()
+
+    def columns(self) -> LedgerColumns:
+        """Return the state by columns."""
         entries, count = self.entries.values(), len(self.entries)
         joined = "".join(self.entries)
         keys = list(self.entries) if joined.isascii() else [item.encode() for item in self.entries]
@@ -136,7 +145,7 @@ class Ledger:
             np.fromiter(map(_day, entries), "<i4", count),
             np.fromiter(map(len, keys), "<u2", count),
             np.frombuffer(joined.encode(), np.uint8),
-        ).sections()
+        )
 
     def restore(self, columns: LedgerColumns) -> None:
         """Take over the columns of a state that `snapshot` returned, which were checked when they were decoded."""

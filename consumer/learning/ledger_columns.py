@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from consumer.learning.columns import NO_NUMBER as NO_NUMBER  # noqa: PLC0414 -- part of this module, too
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,8 +29,6 @@ LENGTHS: Final = "ledger.lengths"
 KEYS: Final = "ledger.keys"
 COLUMNS: Final = (LEVELS, OBSERVED, DAYS, LENGTHS, KEYS)
 
-NO_NUMBER: Final = -(2**63)
-"""What stands for an unknown level."""
 ABSURD: Final = 10**18
 """A level of a million million units: from there on it no longer stands in, and is unknown."""
 _LAST_DAY: Final = 2**31 - 1

@@ -10,7 +10,9 @@ from schemas.dead_letter import InvalidEvent, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from consumer.learning.arrays import Doubles
     from consumer.learning.batch import Run
+    from consumer.learning.column_batch import ColumnRun, Numbers
     from consumer.learning.ledger import Posting
     from schemas.transaction import Event
 
@@ -55,6 +57,12 @@ class StockModel(Protocol):
         Returns:
             Of each event, the prediction, and how many events the model had learned from before it.
         """
+
+    def accelerate(self, module: Any) -> None:  # noqa: ANN401
+        """Take to machine code, `consumer.learning.compiled`: from then on it has `column_steps`, too."""
+
+    def column_steps(self, run: ColumnRun) -> tuple[Doubles, Numbers]:
+        """Step through the events of a run as `steps` would; a level that cannot be told is NaN."""
 
     def state(self) -> Any:  # noqa: ANN401 -- a model's own; plain types and River objects
         """Return the state, picklable. It is live: pickle it at once."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
-from consumer.learning.acceleration import compiled
+import numpy as np
+
 from consumer.learning.features import features_of, get_features
 from consumer.learning.step import compiled_step, prequential_step
 from schemas.transaction import MILLION
@@ -13,7 +14,9 @@ from schemas.transaction import MILLION
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from consumer.learning.arrays import Doubles
     from consumer.learning.batch import Run
+    from consumer.learning.column_batch import ColumnRun, Numbers
     from consumer.learning.features import Features
     from consumer.learning.health import Place
     from consumer.learning.ledger import Posting
@@ -49,14 +52,14 @@ class RegressorModel:
         events_learned: how many events it has learned from.
     """
 
-    __slots__ = ("_flush", "_is_compiled", "_run", "_run_many", "events_learned")
+    __slots__ = ("_flush", "_run", "_run_many", "_run_rows", "events_learned")
 
     def __init__(
         self, regressor: Regressor, events_learned: int = 0, infinite_on_purpose: frozenset[Place] = frozenset()
     ) -> None:
         self.events_learned = events_learned
         self._run, self._flush, self._run_many = prequential_step(regressor, infinite_on_purpose)
-        self._is_compiled = False
+        self._run_rows: Callable[[Doubles, Doubles], Doubles] | None = None  # once it has taken to machine code
 
     @property
     def takes_batches(self) -> bool:
@@ -74,9 +77,6 @@ class RegressorModel:
 
     def steps(self, run: Run) -> tuple[Sequence[float], Sequence[int]]:
         """Step through the events of a run; the levels before them mean nothing to a regressor."""
-        if not self._is_compiled and self.takes_batches and (module := compiled()) is not None:
-            self._run, self._flush, self._run_many = compiled_step(self._flush(), module)
-            self._is_compiled = True
         if self._run_many is None:
             raise AssertionError("this regressor steps event by event")
         levels = [
@@ -91,6 +91,22 @@ class RegressorModel:
         counts = list(accumulate((level is not None for level in levels), initial=learned))
         self.events_learned = counts.pop()
         return predictions, counts
+
+    def accelerate(self, module: Any) -> None:  # noqa: ANN401
+        """Take to machine code, `consumer.learning.compiled`."""
+        if self._run_rows is None:
+            self._run, self._flush, self._run_many, self._run_rows = compiled_step(self._flush(), module)
+
+    def column_steps(self, run: ColumnRun) -> tuple[Doubles, Numbers]:
+        """Step through the events of a run by machine code."""
+        if self._run_rows is None:
+            raise AssertionError("this regressor has not taken to machine code")
+        targets = run.targets()
+        predictions = self._run_rows(run.features(), targets)
+        counts = np.cumsum(~np.isnan(targets)) + self.events_learned
+        learned = np.concatenate([[self.events_learned], counts[:-1]])
+        self.events_learned = int(counts[-1])
+        return predictions, learned
 
     def state(self) -> tuple[Regressor, int]:
         """Return (regressor, events learned)."""

@@ -20,6 +20,7 @@ from consumer.learning.numbers import Numbers, numbers_of, parameters_of, put_ba
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from consumer.learning.arrays import Doubles
     from consumer.learning.features import Features
     from consumer.learning.health import Place
     from consumer.learning.regressor import Regressor
@@ -45,6 +46,22 @@ class Step(NamedTuple):
     run: Callable[[Features, float | None], float]
     flush: Callable[[], Regressor]
     run_many: Callable[[Sequence[Event], list[float | None]], list[float]] | None = None
+
+
+class CompiledStep(NamedTuple):
+    """The same by machine code.
+
+    Attributes:
+        run: see `Step`.
+        flush: likewise.
+        run_many: likewise; never None.
+        run_rows: the same for rows of features, (n, 6), and levels in units, NaN where nothing is to be learned.
+    """
+
+    run: Callable[[Features, float | None], float]
+    flush: Callable[[], Regressor]
+    run_many: Callable[[Sequence[Event], list[float | None]], list[float]]
+    run_rows: Callable[[Doubles, Doubles], Doubles]
 
 
 def prequential_step(model: Regressor, infinite_on_purpose: frozenset[Place] = frozenset()) -> Step:
@@ -79,7 +96,7 @@ def _plain_step(model: Regressor, infinite_on_purpose: frozenset[Place]) -> Step
     return Step(run, flush)
 
 
-def compiled_step(model: Any, module: Any) -> Step:  # noqa: ANN401 -- a pipeline that has straight-line code
+def compiled_step(model: Any, module: Any) -> CompiledStep:  # noqa: ANN401 -- a pipeline that has straight-line code
     """Return the same step through compiled code, by far faster for many events and slower for one.
 
     Args:
@@ -92,21 +109,20 @@ def compiled_step(model: Any, module: Any) -> Step:  # noqa: ANN401 -- a pipelin
 
     arrays = PipelineArrays(model)
 
-    def steps(rows: Any, levels: list[float | None]) -> list[float]:  # noqa: ANN401 -- an array
+    def run_rows(rows: Doubles, levels: Doubles) -> Doubles:
         predictions = np.empty(len(levels))
-        module.linear_steps(
-            arrays.numbers, arrays.parameters, arrays.deviations, rows, np.array(levels, np.float64), predictions
-        )
-        predicted: list[float] = predictions.tolist()
-        return predicted
+        module.linear_steps(arrays.numbers, arrays.parameters, arrays.deviations, rows, levels, predictions)
+        return predictions
 
     def run(features: Features, level: float | None) -> float:
-        return steps(np.array([list(features.values())], np.float64), [level])[0]
+        row = np.array([list(features.values())], np.float64)
+        return float(run_rows(row, np.array([level], np.float64))[0])
 
     def run_many(events: Sequence[Event], levels: list[float | None]) -> list[float]:
-        return steps(feature_rows(events), levels)
+        predicted: list[float] = run_rows(feature_rows(events), np.array(levels, np.float64)).tolist()
+        return predicted
 
-    return Step(run, arrays.flush, run_many)
+    return CompiledStep(run, arrays.flush, run_many, run_rows)
 
 
 def _is_linear(model: Any) -> bool:  # noqa: ANN401 -- whatever a checkpoint or a user brings

@@ -10,15 +10,23 @@ from math import nan
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from consumer.learning.acceleration import machine
 from consumer.learning.batch import encode_run, prediction_of, take_run
 from consumer.learning.chain import OutcomeChain
-from consumer.learning.identities import Identities
+from consumer.learning.column_batch import ColumnBatch, links_of
+from consumer.learning.columns import NO_NUMBER
+from consumer.learning.encoded import RowEncoder
+from consumer.learning.identities import Identities, check_whole
 from consumer.learning.invalid_window import InvalidWindow
 from consumer.learning.ledger import Ledger
+from consumer.learning.ledger_arrays import LedgerArrays
 from consumer.learning.model import Models
 from consumer.learning.output import Outcome, Output, Published
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
 from consumer.learning.state import SECTIONS, encode_state
+from consumer.learning.window_arrays import WindowArrays
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
 from schemas.prediction import encode_prediction
 from schemas.routing import misrouting
@@ -29,9 +37,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from consumer.learning.acceleration import Machine
     from consumer.learning.batch import Run
+    from consumer.learning.column_batch import ColumnRun
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.model import ModelKind
+    from consumer.learning.ledger_columns import LedgerColumns
+    from consumer.learning.model import ModelKind, StockModel
     from consumer.record import Record, RecordBatch
     from schemas.transaction import Event
 
@@ -83,6 +94,13 @@ class Tally:
         if not _USUAL_TYPES.issuperset(kinds):
             self.unknown_types += sum(kind not in _USUAL_TYPES for kind in kinds)
 
+    def add_columns(self, run: ColumnRun, learned: int) -> None:
+        """Count the predictions of a run whose types are known ones."""
+        self.predictions += len(run.befores)
+        self.learned += learned
+        self.late += int(np.count_nonzero(run.lates))
+        self.unknown_levels += int(np.count_nonzero(run.befores == NO_NUMBER))
+
 
 class PartitionTask:
     """The models, ledger and identities of one input partition, and how far it has read.
@@ -106,6 +124,7 @@ class PartitionTask:
         model_id: str,
         model_kind: ModelKind,
         partitions: int,
+        find_machine: Callable[[], Machine | None] = machine,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -120,11 +139,14 @@ class PartitionTask:
         self._surely_fits = settings.max_output_bytes - OWN_BYTES
         self._model_id = model_id
         self._models = Models(settings.scope, model_kind)
-        self._ledger = Ledger()
+        self._ledger: Ledger | LedgerArrays = Ledger()
         self._item_retire_days = settings.item_retire_days
         self._seen_ids = settings.seen_ids
-        self._identities = Identities(settings.seen_ids)
+        self._identities: Identities | WindowArrays = Identities(settings.seen_ids)
         self._invalid = InvalidWindow(settings.invalid_window_records)
+        self._find_machine = find_machine
+        self._machine: Machine | None = None  # once models, ledger and window have taken to it
+        self._encoder: RowEncoder
 
     @property
     def model_count(self) -> int:
@@ -164,7 +186,7 @@ class PartitionTask:
             return self._dead_letter(record, invalid)
         before, is_late = posting.before, posting.is_late
         if before is None and item not in self._ledger:
-            self._check_route(record.key, record.partition, event)
+            self._check_route(record.key, record.partition, event.store_id, event.sku)
         if new_model is not None:
             self._models.keep(event.store_id, item, new_model)
         self._identities.remember(entry)
@@ -206,13 +228,13 @@ class PartitionTask:
         self._apply_batch(batch, lambda _record: None, None)
 
     def _apply_batch(self, batch: RecordBatch, judge: Callable[[Record], None], published: Published | None) -> None:
-        events = decode_plain(batch.values, batch.timestamps_ms, self._limits)
-        self._leave_out_large(batch, events)
+        take = self._ways_through(batch, published)
         at, end = 0, len(batch)
         while at < end:
-            at = self._process_run(batch, events, at, published)
-            if at == end:
-                break
+            ran_to = take(at)
+            if ran_to > at:
+                at = ran_to
+                continue
             record = batch.record(at)
             output = self.process(record)
             if output is not None and output.outcome is not _PREDICTION:
@@ -221,22 +243,74 @@ class PartitionTask:
                 published.add(output)
             at += 1
 
-    def _leave_out_large(self, batch: RecordBatch, events: list[Event | None]) -> None:
-        """Leave to `process` what might not fit into the output; a plain event itself is small."""
-        most = self._surely_fits - PLAIN_BYTES
-        if most < max(len(key or b"") for key in batch.keys):
-            for index, key in enumerate(batch.keys):
-                if len(key or b"") > most:
-                    events[index] = None
+    def _ways_through(self, batch: RecordBatch, published: Published | None) -> Callable[[int], int]:
+        """Return what applies the run of plain, new events that begins at an index, and says where it ends.
+
+        Left to `process` is what might not fit into the output; a plain event itself is small.
+        """
+        most_key_bytes = self._surely_fits - PLAIN_BYTES
+        large = [index for index, key in enumerate(batch.keys) if key is not None and len(key) > most_key_bytes]
+        machine = self._take_to_machine()
+        if machine is not None:
+            columns = ColumnBatch(machine, batch, self._limits, large)
+            return lambda start: self._process_columns(batch, columns, start, published)
+        events = decode_plain(batch.values, batch.timestamps_ms, self._limits)
+        for index in large:
+            events[index] = None
+        return lambda start: self._process_run(batch, events, start, published)
+
+    def _take_to_machine(self) -> Machine | None:
+        """Take to machine code once there is any and the model can; return it."""
+        if self._machine is None and (found := self._find_machine()) is not None:
+            model = self._models.only()
+            if model is not None and model.takes_batches and isinstance(self._ledger, Ledger):
+                self._use_machine(found, model, self._ledger.columns(), self._identities.snapshot())
+        return self._machine
+
+    def _use_machine(self, machine: Machine, model: StockModel, ledger: LedgerColumns, identities: Buffer) -> None:
+        model.accelerate(machine.steps)
+        self._ledger = LedgerArrays(machine.taking, ledger)
+        self._identities = WindowArrays(machine.taking, self._seen_ids, identities)
+        self._encoder = RowEncoder(machine.encoding, self._model_id, self.partition)
+        self._machine = machine
+
+    def _process_columns(
+        self, batch: RecordBatch, columns: ColumnBatch, start: int, published: Published | None
+    ) -> int:
+        """Apply a run as `_process_run` does, by machine code."""
+        model, ledger, window = self._models.only(), self._ledger, self._identities
+        if model is None or not isinstance(ledger, LedgerArrays) or not isinstance(window, WindowArrays):
+            raise AssertionError("a task that has taken to machine code has a model and arrays")
+        stop = columns.take_run(start, window, ledger)
+        if stop == start:
+            return start
+        run = columns.run(start, stop, ledger)
+        learned_before = model.events_learned
+        predictions, learned = model.column_steps(run)
+        self.next_offset = batch.offsets[stop - 1] + 1
+        self.records_applied += stop - start
+        offsets = columns.offsets[start:stop]
+        self.chain.extend(links_of(offsets, _PREDICTION, predictions), _LINK_BYTES)
+        for first in columns.firsts(start, stop):
+            self._check_route(batch.keys[first], batch.partition, *columns.item_of(first))
+        self._retire(run.last_us)
+        self.tally.add_columns(run, model.events_learned - learned_before)
+        if published is not None:
+            published.keys.extend(batch.keys[start:stop])
+            published.values.extend(columns.encoded(self._encoder, start, run, predictions, learned))
+        return stop
 
     def _process_run(
         self, batch: RecordBatch, events: Sequence[Event | None], start: int, published: Published | None
     ) -> int:
         """Apply the run of plain, new events that begins at `start`, where there is one; return where it ends."""
         model = self._models.only()
+        ledger, window = self._ledger, self._identities
+        if not isinstance(ledger, Ledger) or not isinstance(window, Identities):
+            raise AssertionError("a task that has taken to machine code takes no runs of events")  # noqa: TRY004 -- a bug
         if model is None or not model.takes_batches:
             return start
-        run = take_run(events, start, self._identities, self._ledger)
+        run = take_run(events, start, window, ledger)
         if not run.events:
             return start
         stop = start + len(run.events)
@@ -251,7 +325,7 @@ class PartitionTask:
         ]
         self.chain.extend(b"".join(links), _LINK_BYTES)
         for first in run.firsts:
-            self._check_route(keys[first], batch.partition, run.events[first])
+            self._check_route(keys[first], batch.partition, run.events[first].store_id, run.events[first].sku)
         self._retire(run.events[-1].occurred_us)
         self.tally.add_run(run, model.events_learned - learned_before)
         if published is None:
@@ -301,14 +375,19 @@ class PartitionTask:
         """
         # Whole or not at all: whatever may be missing or refused comes first.
         progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
-        window = Identities(self._seen_ids)
-        window.restore(identities)
+        check_whole(identities)
         self._models.restore(models)
-        self._identities = window
         self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
-        self._ledger.restore(ledger)
         self._invalid.restore(invalid)
+        self._machine = None
+        model, found = self._models.only(), self._find_machine()
+        if found is not None and model is not None and model.takes_batches:
+            self._use_machine(found, model, ledger, identities)
+        else:
+            self._ledger, self._identities = Ledger(), Identities(self._seen_ids)
+            self._ledger.restore(ledger)
+            self._identities.restore(identities)
 
     def _retire(self, occurred_us: int) -> None:
         """Let items leave where the event that has just been entered opens a newer day than any before it."""
@@ -338,12 +417,12 @@ class PartitionTask:
             return Output(Outcome.DEAD_LETTER, None, None, own + size_headers(record.key, record.value, record.headers))
         return Output(Outcome.DEAD_LETTER, record.key, record.value, headers)
 
-    def _check_route(self, key: bytes | None, partition: int, event: Event) -> None:
+    def _check_route(self, key: bytes | None, partition: int, store_id: str, sku: str) -> None:
         """Count an item's first record if it does not lie where all of the item's events meet."""
         wrong = misrouting(
             key,
-            store_id=event.store_id,
-            sku=event.sku,
+            store_id=store_id,
+            sku=sku,
             partition=partition,
             partitions=self.partitions,
         )

@@ -104,7 +104,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "identities not restored",
-        (Edit("consumer/learning/task.py", "        self._identities = window\n", ""),),
+        (Edit("consumer/learning/task.py", "            self._identities.restore(identities)\n", ""),),
     ),
     Mutation(
         "outputs not suppressed in replay",

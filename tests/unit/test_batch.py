@@ -327,3 +327,53 @@ def test_a_pipeline_of_another_kind_has_no_steps() -> None:
     assert not model.takes_batches
     with pytest.raises(AssertionError, match="event by event"):
         model.steps(Run(EVENTS[:1], [None], [None], [False], []))
+
+
+def record_at(number: int, **fields: object) -> Record:
+    """A record of a plain event of one item."""
+    event = {
+        "transaction_id": str(number),
+        "store_id": "s",
+        "sku": "k",
+        "quantity": 1_000_000,
+        "transaction_type": "receipt",
+        "occurred_at": "2025-01-08T12:00:00Z",
+        **fields,
+    }
+    return Record(PARTITION, FIRST_OFFSET + number, -1, b"s", json.dumps(event).encode())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_levels_too_large_for_a_double_change_nothing(model: str) -> None:
+    """Receipts pile up beyond 2**53 millionths, and a count brings the level back."""
+    records = [record_at(0, new_stock_level=1e9), *(record_at(number) for number in range(1, 8_600))]
+    records += [
+        record_at(8_600, new_stock_level=50),
+        *(record_at(number, quantity=2) for number in range(8_601, 8_700)),
+    ]
+    alone, together, ones, manys = new_task(model), new_task(model), Books(), Books()
+    ones.one_by_one(alone, records)
+    for start in range(0, len(records), 500):
+        manys.at_once(together, records[start : start + 500])
+    assert (vars(manys), state_of(together)) == (vars(ones), state_of(alone))
+    levels = [json.loads(value or b"")["level_before"] for _, value in ones.predictions]
+    assert max(level for level in levels if level is not None) > 2**53 / 1e6
+
+
+def test_usual_events_are_taken_by_machine_code(acceleration_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly all of a shop's: else everything here would hold, and nothing be faster."""
+    events = list(synthetic_events(seed=4, limit=3_000))
+    records = [Record(PARTITION, at, each.timestamp_ms, each.key, each.value) for at, each in enumerate(events)]
+    task, alone = new_task("guarded"), 0
+    process = task.process
+
+    def counted(record: Record) -> object:
+        nonlocal alone
+        alone += 1
+        return process(record)
+
+    monkeypatch.setattr(task, "process", counted)
+    for start in range(0, len(records), 500):
+        Books().at_once(task, records[start : start + 500])
+    assert alone <= 0.02 * len(records)
+    assert (task._machine is not None) == (acceleration_of == "machine code")

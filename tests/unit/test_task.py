@@ -459,6 +459,7 @@ EXACT_NUMPY: Final = frozenset(
         *("abs", "array", "concatenate", "empty", "float64", "full", "int64", "where", "zeros"),
         *("all", "any", "cumsum", "dtype", "flatnonzero", "frombuffer", "fromiter", "isin", "maximum", "ndarray"),
         *("int32", "sort", "uint16", "uint64", "uint8"),
+        *("arange", "bool_", "count_nonzero", "generic", "isnan", "repeat", "rint", "unique"),
     }
 )
 IMPURE_CALLS: Final = frozenset({"now", "utcnow", "today", "open", "print", "input", "__import__", "import_module"})
