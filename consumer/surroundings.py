@@ -11,6 +11,7 @@ from consumer.checkpoint.writer import BackgroundWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Thread
 
     from structlog.typing import FilteringBoundLogger
 
@@ -33,7 +34,7 @@ class Surroundings(NamedTuple):
     sleep: Callable[[float], None] = time.sleep
     new_writer: Callable[[Sealing], Writer] = BackgroundWriter
     reads_of: Callable[[CheckpointStore], CheckpointReads] = BackgroundReads
-    accelerate: Callable[[FilteringBoundLogger], None] = load_beside
+    accelerate: Callable[[FilteringBoundLogger], Thread | None] = load_beside
 
 
 REAL: Final = Surroundings()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import methodcaller
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from consumer.kafka.headers import headers_of
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
 _NO_TIMESTAMP: Final = -1
-
-_partition_of: Final = methodcaller("partition")
 
 
 def record_of(message: Message) -> Record:
@@ -32,7 +29,7 @@ def record_of(message: Message) -> Record:
     )
 
 
-def runs_of(messages: Sequence[Message]) -> Iterator[tuple[list[Message], KafkaError | None]]:
+def runs_of(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], KafkaError | None]]:
     """Return the messages in their order: runs of one partition's, and each that is an error alone, with its error."""
     errors = [message.error() for message in messages]
     start = 0
@@ -44,9 +41,11 @@ def runs_of(messages: Sequence[Message]) -> Iterator[tuple[list[Message], KafkaE
     yield from _by_partition(messages[start:])
 
 
-def _by_partition(messages: Sequence[Message]) -> Iterator[tuple[list[Message], None]]:
-    for _, run in groupby(messages, _partition_of):
-        yield list(run), None
+def _by_partition(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], None]]:
+    partitions = [message.partition() for message in messages]
+    starts = [at for at, pair in enumerate(pairwise(partitions), 1) if pair[0] != pair[1]]
+    for start, stop in pairwise([0, *starts, len(messages)] if messages else ()):
+        yield messages[start:stop], None
 
 
 def batch_of_messages(messages: Sequence[Message]) -> RecordBatch:

@@ -14,7 +14,7 @@ from consumer.learning import columns as at
 from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -193,18 +193,16 @@ class ColumnBatch:
             raise AssertionError("a run has no level that is too large to be written")
         return values
 
-    def firsts(self, start: int, stop: int) -> list[int]:
-        """Return the rows from `start` below `stop` that are the first of their item."""
-        return (np.flatnonzero(self._firsts[start:stop]) + start).tolist()
+    def firsts(self, start: int, stop: int, ledger: LedgerArrays) -> Iterable[tuple[int, int]]:
+        """Return the rows from `start` below `stop` that are the first of their item, each with its store's number."""
+        rows = np.flatnonzero(self._firsts[start:stop]) + start
+        return zip(rows.tolist(), ledger.stores[self._slots[rows]].tolist(), strict=True)
 
-    def item_of(self, row: int) -> tuple[str, str]:
-        """Return the store and the SKU of a row."""
-        store, store_length, sku, sku_length = self.spans[row, at.STORE_ID : at.SKU + 2].tolist()
-        text = self.text
-        return (
-            text[store : store + store_length].tobytes().decode(),
-            text[sku : sku + sku_length].tobytes().decode(),
-        )
+    def sku_of(self, row: int) -> str:
+        """Return the SKU of a row."""
+        start, length = self.spans[row, at.SKU : at.SKU + 2].tolist()
+        sku: bytes = self.text[start : start + length].tobytes()
+        return sku.decode()
 
 
 def links_of(offsets: Numbers, outcome: int, predictions: Doubles) -> bytes:

@@ -58,7 +58,7 @@ _FEATURES: Final = 6
 _MILLION: Final = 1e6
 
 
-@compiled_now("float64(float64[::1], float64[::1], float64[::1])")
+@compiled_now("float64(float64[::1], float64[::1], float64[::1])", allocates=False)
 def _predict(pipeline: Any, deviations: Any, x: Any) -> float:  # noqa: ANN401 -- arrays
     """Return the prediction for scaled features; `deviations` holds the roots of the variances."""
     predicted = 0.0
@@ -69,7 +69,7 @@ def _predict(pipeline: Any, deviations: Any, x: Any) -> float:  # noqa: ANN401 -
     return predicted + pipeline[INTERCEPT]  # type: ignore[no-any-return]
 
 
-@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64)")
+@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64)", allocates=False)
 def _learn(pipeline: Any, parameters: Any, deviations: Any, scaled: Any, x: Any, target: float) -> None:  # noqa: ANN401, PLR0913, PLR0917 -- arrays
     """Take one step: Welford's moments, then SGD on the squared loss; `scaled` is a place to work in."""
     pipeline[COUNT] += 1.0
@@ -118,14 +118,14 @@ def linear_steps(pipeline: Any, parameters: Any, deviations: Any, features: Any,
             _learn(pipeline, parameters, deviations, scaled, x, levels[row])
 
 
-@compiled_now("float64(float64, float64)")
+@compiled_now("float64(float64, float64)", allocates=False)
 def _bounded(value: float, largest: float) -> float:
     if -largest <= value <= largest:
         return value
     return -largest if value < -largest else largest
 
 
-@compiled_now("void(float64[::1], float64[::1], float64[::1])")
+@compiled_now("void(float64[::1], float64[::1], float64[::1])", allocates=False)
 def _bound_features(x: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- arrays
     """Take fourth roots of quantity and cost, and bound all features."""
     x[0], x[5] = sqrt(sqrt(x[0])), sqrt(sqrt(x[5]))
@@ -134,7 +134,7 @@ def _bound_features(x: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- a
             x[i] = lows[i] if x[i] < lows[i] else highs[i]
 
 
-@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[::1])")
+@compiled_now("void(float64[::1], float64[::1], float64[::1], float64[::1])", allocates=False)
 def _refresh(pipeline: Any, constants: Any, lows: Any, highs: Any) -> None:  # noqa: ANN401 -- arrays
     """Let the features' bounds follow their moments."""
     for i in range(_FEATURES):
@@ -144,7 +144,7 @@ def _refresh(pipeline: Any, constants: Any, lows: Any, highs: Any) -> None:  # n
         highs[i] = min(high, constants[MOST + i])
 
 
-@compiled_now("void(float64[::1], float64[::1], float64, float64)")
+@compiled_now("void(float64[::1], float64[::1], float64, float64)", allocates=False)
 def _vote(gate: Any, constants: Any, missing: float, corrected_by: float) -> None:  # noqa: ANN401 -- arrays
     """Count one observed event: votes, the error without, the error corrected, and whether the gate is open then."""
     left = missing - corrected_by
@@ -268,7 +268,7 @@ def guarded_steps(  # noqa: C901, PLR0913, PLR0915, PLR0917 -- what is called, c
         counters[3] += 1
 
 
-@compiled_now("void(float64[::1], float64)")
+@compiled_now("void(float64[::1], float64)", allocates=False)
 def roots(numbers: Any, half: float) -> None:  # noqa: ANN401 -- an array
     """Take the root of each number as the steps do."""
     for i in range(len(numbers)):

@@ -86,7 +86,7 @@ _PARAMETERS: Final = np.uint64(0x01010000)
 """Sequential, without a key; the digest's size is added."""
 
 
-@compiled_now("UniTuple(uint64, 4)(uint64, uint64, uint64, uint64, uint64, uint64)")
+@compiled_now("UniTuple(uint64, 4)(uint64, uint64, uint64, uint64, uint64, uint64)", allocates=False)
 def _mixed(a: Any, b: Any, c: Any, d: Any, x: Any, y: Any) -> Any:  # noqa: ANN401, PLR0913, PLR0917 -- 64-bit words
     """Mix two words of the block into four of the state."""
     a = a + b + x
@@ -104,7 +104,7 @@ def _mixed(a: Any, b: Any, c: Any, d: Any, x: Any, y: Any) -> Any:  # noqa: ANN4
     return a, b, c, d
 
 
-@compiled_now("void(uint64[::1], uint64[::1], int64, int64, boolean)")
+@compiled_now("void(uint64[::1], uint64[::1], int64, int64, boolean)", allocates=False)
 def _compress(state: Any, words: Any, at: int, length: int, is_last: bool) -> None:  # noqa: ANN401 -- arrays
     """Take one block into a state.
 
@@ -142,14 +142,14 @@ def _compress(state: Any, words: Any, at: int, length: int, is_last: bool) -> No
     state[7] ^= v7 ^ v15
 
 
-@compiled_now("void(uint64[::1], int64)")
+@compiled_now("void(uint64[::1], int64)", allocates=False)
 def _begin(state: Any, digest_bytes: int) -> None:  # noqa: ANN401 -- an array
     for i in range(_STATE):
         state[i] = _IV[i]
     state[0] ^= _PARAMETERS ^ np.uint64(digest_bytes)
 
 
-@compiled_now("int64(uint64[::1], uint64[::1], int64, int64)")
+@compiled_now("int64(uint64[::1], uint64[::1], int64, int64)", allocates=False)
 def _compress_before_last(state: Any, words: Any, block: int, length: int) -> int:  # noqa: ANN401 -- arrays
     """Take the blocks from `block` on but the last one of a message of that length; return which that is."""
     last = max(length - 1, 0) // _BLOCK
@@ -158,14 +158,14 @@ def _compress_before_last(state: Any, words: Any, block: int, length: int) -> in
     return last
 
 
-@compiled_now("void(uint64[::1], int64)")
+@compiled_now("void(uint64[::1], int64)", allocates=False)
 def _pad(words: Any, end: int) -> None:  # noqa: ANN401 -- an array
     """Fill the last block of a message that ends there with zeros; the word that it ends in has them already."""
     for i in range(end // _WORD + 1, (end + _BLOCK - 1) // _BLOCK * _WORDS):
         words[i] = 0
 
 
-@compiled_now("int64(uint64[::1], int64, uint64, int64)")
+@compiled_now("int64(uint64[::1], int64, uint64, int64)", allocates=False)
 def _append_word(words: Any, end: int, word: Any, length: int) -> int:  # noqa: ANN401 -- an array; a 64-bit word
     """Append a word's lowest bytes, so many, to a message; all others are 0. Return where it ends then.
 
@@ -177,7 +177,7 @@ def _append_word(words: Any, end: int, word: Any, length: int) -> int:  # noqa: 
     return end + length
 
 
-@compiled_now("uint64(uint8[::1], int64)")
+@compiled_now("uint64(uint8[::1], int64)", allocates=False)
 def _word_at(text: Any, at: int) -> Any:  # noqa: ANN401 -- an array; a 64-bit word
     """Return eight bytes as a word: written so that it becomes one load."""
     return (
@@ -192,7 +192,7 @@ def _word_at(text: Any, at: int) -> Any:  # noqa: ANN401 -- an array; a 64-bit w
     )
 
 
-@compiled_now("int64(uint64[::1], int64, uint8[::1], int64, int64)")
+@compiled_now("int64(uint64[::1], int64, uint8[::1], int64, int64)", allocates=False)
 def _append(words: Any, end: int, text: Any, start: int, length: int) -> int:  # noqa: ANN401 -- arrays
     """Append a text, or the mark for null where its length is below 0, to a message; return where it ends then."""
     if length < 0:  # and then nothing is said of the start

@@ -45,6 +45,7 @@ class LedgerArrays:
         heap: the keys: store, separator, SKU. What stands there is never changed, so a snapshot need not copy it.
         index: of the slots.
         store_names: of the stores that items are of.
+        store_keys: the same in UTF-8.
     """
 
     def __init__(self, taking: Any, columns: LedgerColumns) -> None:  # noqa: ANN401 -- a module
@@ -57,6 +58,7 @@ class LedgerArrays:
         self.lengths: NDArray[np.uint16]
         self.heap: NDArray[np.uint8]
         self.store_names: list[str] = []
+        self.store_keys: list[bytes] = []
         self._store_at: dict[str, int] = {}
         self._take_over(columns)
 
@@ -122,7 +124,10 @@ class LedgerArrays:
         newest_day = occurred_us // DAY_US
         self.counters[self._taking.NEXT_DAY_US] = (newest_day + 1) * DAY_US
         items = len(self)
-        leaving = (self.days[:items] <= newest_day - retire_days) & (self.levels[:items] <= 0)  # NO_NUMBER is below 0
+        old = self.days[:items] <= newest_day - retire_days
+        if not old.any():
+            return []
+        leaving = old & (self.levels[:items] <= 0)  # NO_NUMBER is below 0
         left = [self._item(slot) for slot in np.flatnonzero(leaving).tolist()]
         if left:
             staying = ~leaving
@@ -197,6 +202,7 @@ class LedgerArrays:
         if number is None:
             number = self._store_at[name] = len(self.store_names)
             self.store_names.append(name)
+            self.store_keys.append(name.encode())
         return number
 
     def _item(self, slot: int) -> str:

@@ -155,7 +155,7 @@ _MONTH_DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 # Where a text is walked through, an unsigned index spares the question whether it counts from the end: a seventh.
 
 
-@compiled_now("int64(uint8[::1], int64, int64)")
+@compiled_now("int64(uint8[::1], int64, int64)", allocates=False)
 def _after_blanks(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     """Return where white space from `at` on ends."""
     while at < end and text[np.uint64(at)] <= _SPACE and _CLASSES[text[np.uint64(at)]] == _BLANK:
@@ -163,7 +163,7 @@ def _after_blanks(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an ar
     return at
 
 
-@compiled_now("int64(uint8[::1], int64, int64)")
+@compiled_now("int64(uint8[::1], int64, int64)", allocates=False)
 def _field_at(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     """Return the field of the key that begins at `at` and ends with a quote, -1 where it is none."""
     if at + 2 > end:
@@ -182,7 +182,7 @@ def _field_at(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     return field  # type: ignore[no-any-return]
 
 
-@compiled_now("int64(uint8[::1], int64, int64)")
+@compiled_now("int64(uint8[::1], int64, int64)", allocates=False)
 def _text_end(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     """Return where the quote is that closes the text from `at` on, -1 where anything in it is odd."""
     while at < end:
@@ -198,7 +198,7 @@ def _text_end(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     return -1
 
 
-@compiled_now("UniTuple(int64, 3)(uint8[::1], int64, int64)")
+@compiled_now("UniTuple(int64, 3)(uint8[::1], int64, int64)", allocates=False)
 def _number(text: Any, at: int, end: int) -> tuple[int, int, int]:  # noqa: ANN401 -- an array
     """Read a decimal number.
 
@@ -230,7 +230,7 @@ def _number(text: Any, at: int, end: int) -> tuple[int, int, int]:  # noqa: ANN4
     return at, (-digits if is_negative else digits), decimals
 
 
-@compiled_now("int64(uint8[::1], int64)")
+@compiled_now("int64(uint8[::1], int64)", allocates=False)
 def _two_digits(text: Any, at: int) -> int:  # noqa: ANN401 -- an array
     """Return a number of two digits, -1 where they are none."""
     tens, ones = text[at] - _ZERO, text[at + 1] - _ZERO
@@ -239,7 +239,7 @@ def _two_digits(text: Any, at: int) -> int:  # noqa: ANN401 -- an array
     return -1
 
 
-@compiled_now("UniTuple(int64, 2)(uint8[::1], int64, int64)")
+@compiled_now("UniTuple(int64, 2)(uint8[::1], int64, int64)", allocates=False)
 def _fraction(text: Any, at: int, end: int) -> tuple[int, int]:  # noqa: ANN401 -- an array
     """Return the microseconds of a second's decimals from `at` on, -1 where they are odd, and where they end."""
     microseconds, weight = 0, _MICROSECONDS
@@ -252,7 +252,7 @@ def _fraction(text: Any, at: int, end: int) -> tuple[int, int]:  # noqa: ANN401 
     return (-1 if weight == _MICROSECONDS else microseconds), at
 
 
-@compiled_now("int64(uint8[::1], int64, int64)")
+@compiled_now("int64(uint8[::1], int64, int64)", allocates=False)
 def _offset(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     """Return the minutes that a zone, which is the text from `at` to `end`, is ahead of UTC."""
     if text[at] == ord("Z") and at + 1 == end:
@@ -266,7 +266,7 @@ def _offset(text: Any, at: int, end: int) -> int:  # noqa: ANN401 -- an array
     return offset if text[at] == _PLUS else -offset  # type: ignore[no-any-return]
 
 
-@compiled_now("UniTuple(int64, 4)(uint8[::1], int64, int64)")
+@compiled_now("UniTuple(int64, 4)(uint8[::1], int64, int64)", allocates=False)
 def _moment(text: Any, at: int, end: int) -> tuple[int, int, int, int]:  # noqa: ANN401, PLR0911 -- an array; rules
     """Read an RFC 3339 date-time with an offset.
 
@@ -316,7 +316,7 @@ def _moment(text: Any, at: int, end: int) -> tuple[int, int, int, int]:  # noqa:
     return seconds * _MICROSECONDS + microseconds, (days + 3) % 7, month, year
 
 
-@compiled_now("int64(uint8[::1], int64, int64)")
+@compiled_now("int64(uint8[::1], int64, int64)", allocates=False)
 def _kind_of(text: Any, at: int, length: int) -> int:  # noqa: ANN401 -- an array
     """Return a type's place among the known ones, -1 where it is another."""
     for kind in range(len(_KIND_LENGTHS)):
@@ -329,7 +329,7 @@ def _kind_of(text: Any, at: int, length: int) -> int:  # noqa: ANN401 -- an arra
     return -1
 
 
-@compiled_now("int64(int64, int64)")
+@compiled_now("int64(int64, int64)", allocates=False)
 def _millionths(digits: int, decimals: int) -> int:
     """Return a number of at most a billion units in millionths, NO_NUMBER where it is larger or has more decimals."""
     if decimals > _MOST_DECIMALS or abs(digits / _POWERS[decimals]) > MAX_LEVEL:
@@ -339,6 +339,7 @@ def _millionths(digits: int, decimals: int) -> int:
 
 @compiled_now(
     "boolean(uint8[::1], int64, int64, int64, float64, int64, int64[::1], int64[::1], float64[::1])",
+    allocates=False,
 )
 def _parse(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0915, PLR0917 -- each rule leaves at once
     text: Any,  # noqa: ANN401 -- arrays
@@ -465,7 +466,10 @@ def _parse(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0915, PLR0917 -- each r
     return True
 
 
-@compiled_now("void(uint8[::1], int64[::1], int64[::1], float64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])")
+@compiled_now(
+    "void(uint8[::1], int64[::1], int64[::1], float64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])",
+    allocates=False,
+)
 def parse_events(  # noqa: PLR0913, PLR0917 -- what is called, crosses over into machine code, once
     text: Any,  # noqa: ANN401 -- arrays
     ends: Any,  # noqa: ANN401

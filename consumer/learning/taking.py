@@ -40,7 +40,7 @@ _EMPTY: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 
 
-@compiled_now("uint64(uint8[::1], int64, int64, uint64)")
+@compiled_now("uint64(uint8[::1], int64, int64, uint64)", allocates=False)
 def _mix(text: Any, start: int, length: int, running: Any) -> Any:  # noqa: ANN401 -- an array; 64-bit numbers
     """Take bytes into a running hash: of no meaning but to spread keys."""
     for i in range(start, start + length):
@@ -49,7 +49,7 @@ def _mix(text: Any, start: int, length: int, running: Any) -> Any:  # noqa: ANN4
     return running
 
 
-@compiled_now("boolean(uint8[::1], int64, uint8[::1], int64, int64)")
+@compiled_now("boolean(uint8[::1], int64, uint8[::1], int64, int64)", allocates=False)
 def _is_same(text: Any, start: int, heap: Any, at: int, length: int) -> bool:  # noqa: ANN401 -- arrays
     for i in range(length):  # noqa: SIM110 -- a generator is more than Numba takes
         if text[start + i] != heap[at + i]:
@@ -57,7 +57,7 @@ def _is_same(text: Any, start: int, heap: Any, at: int, length: int) -> bool:  #
     return True
 
 
-@compiled_now("uint64(uint8[::1], int64, int64, int64, int64)")
+@compiled_now("uint64(uint8[::1], int64, int64, int64, int64)", allocates=False)
 def _hash_of(text: Any, store: int, store_length: int, sku: int, sku_length: int) -> Any:  # noqa: ANN401 -- an array
     running = _mix(text, store, store_length, _PRIME)
     running = (running ^ np.uint64(_SEPARATOR)) * _PRIME
@@ -65,7 +65,10 @@ def _hash_of(text: Any, store: int, store_length: int, sku: int, sku_length: int
     return _mix(text, sku, sku_length, running)
 
 
-@compiled_now("int64(uint8[::1], int64, int64, int64, int64, uint64, uint8[::1], int64[::1], uint16[::1], uint64[::1])")
+@compiled_now(
+    "int64(uint8[::1], int64, int64, int64, int64, uint64, uint8[::1], int64[::1], uint16[::1], uint64[::1])",
+    allocates=False,
+)
 def _find(  # noqa: PLR0913, PLR0917 -- what is called crosses over into machine code once
     text: Any,  # noqa: ANN401 -- arrays
     store: int,
@@ -99,7 +102,7 @@ def _find(  # noqa: PLR0913, PLR0917 -- what is called crosses over into machine
         place = (place + 1) & mask
 
 
-@compiled_now("void(uint8[::1], int64[::1], uint16[::1], int64, uint64[::1])")
+@compiled_now("void(uint8[::1], int64[::1], uint16[::1], int64, uint64[::1])", allocates=False)
 def index_items(heap: Any, starts: Any, lengths: Any, items: int, index: Any) -> None:  # noqa: ANN401 -- arrays
     """Fill an empty index with the first so many items."""
     mask = len(index) - 1
@@ -111,7 +114,7 @@ def index_items(heap: Any, starts: Any, lengths: Any, items: int, index: Any) ->
         index[place] = ((hashed >> _TAG_BITS) << _TAG_BITS) | np.uint64(slot + 1)
 
 
-@compiled_now("int64(uint8[::1], int64, int64, uint8[::1], int64[::1], uint16[::1], uint64[::1])")
+@compiled_now("int64(uint8[::1], int64, int64, uint8[::1], int64[::1], uint16[::1], uint64[::1])", allocates=False)
 def find_key(text: Any, store_length: int, length: int, heap: Any, starts: Any, lengths: Any, index: Any) -> int:  # noqa: ANN401, PLR0913, PLR0917 -- arrays
     """Return the slot of a key that is a text of its own, negative where it has none.
 
@@ -131,7 +134,8 @@ def find_key(text: Any, store_length: int, length: int, heap: Any, starts: Any, 
 
 @compiled_now(
     "int64(uint8[::1], int64, int64, int64, int64, uint64, int64, int64[::1], int64[::1], int64[::1], int32[::1], "
-    "int64[::1], uint16[::1], uint8[::1], uint64[::1])"
+    "int64[::1], uint16[::1], uint8[::1], uint64[::1])",
+    allocates=False,
 )
 def _enter(  # noqa: PLR0913, PLR0917 -- see `_find`
     text: Any,  # noqa: ANN401 -- arrays
@@ -167,7 +171,8 @@ def _enter(  # noqa: PLR0913, PLR0917 -- see `_find`
 
 @compiled_now(
     "int64(uint8[::1], int64, int64, int64[::1], int64[::1], int64[::1], int32[::1], int64[::1], uint16[::1], "
-    "uint8[::1], uint64[::1])"
+    "uint8[::1], uint64[::1])",
+    allocates=False,
 )
 def enter_key(  # noqa: PLR0913, PLR0917 -- see `_find`
     text: Any,  # noqa: ANN401 -- arrays
@@ -194,7 +199,7 @@ def enter_key(  # noqa: PLR0913, PLR0917 -- see `_find`
     return slot  # type: ignore[no-any-return]
 
 
-@compiled_now("int64(int64[::1], uint8[::1], int64[::1], uint16[::1], int32[::1], uint64[::1])")
+@compiled_now("int64(int64[::1], uint8[::1], int64[::1], uint16[::1], int32[::1], uint64[::1])", allocates=False)
 def number_stores(slots: Any, heap: Any, starts: Any, lengths: Any, stores: Any, store_index: Any) -> int:  # noqa: ANN401, PLR0913, PLR0917 -- arrays
     """Give items the number of their store as other items of that store have it.
 
@@ -237,7 +242,7 @@ def number_stores(slots: Any, heap: Any, starts: Any, lengths: Any, stores: Any,
     return len(slots)
 
 
-@compiled_now("int64(uint64, uint64, uint64[:, ::1], int32[::1])")
+@compiled_now("int64(uint64, uint64, uint64[:, ::1], int32[::1])", allocates=False)
 def find_identity(low: Any, high: Any, ring: Any, index: Any) -> int:  # noqa: ANN401 -- 64-bit numbers and arrays
     """Return an identity's row in the ring; where it is not remembered, -1 less its own place in the index."""
     mask = len(index) - 1
@@ -251,7 +256,7 @@ def find_identity(low: Any, high: Any, ring: Any, index: Any) -> int:  # noqa: A
         place = (place + 1) & mask
 
 
-@compiled_now("void(int64, uint64[:, ::1], int32[::1])")
+@compiled_now("void(int64, uint64[:, ::1], int32[::1])", allocates=False)
 def _forget(row: int, ring: Any, index: Any) -> None:  # noqa: ANN401 -- arrays
     """Take a row out of the index; those that stand behind only because of it move up (Knuth's algorithm R)."""
     mask = len(index) - 1
@@ -271,7 +276,7 @@ def _forget(row: int, ring: Any, index: Any) -> None:  # noqa: ANN401 -- arrays
     index[hole] = 0
 
 
-@compiled_now("void(uint64, uint64, uint64, int64, int64[::1], uint64[:, ::1], int32[::1])")
+@compiled_now("void(uint64, uint64, uint64, int64, int64[::1], uint64[:, ::1], int32[::1])", allocates=False)
 def _remember(low: Any, high: Any, content: Any, place: Any, counters: Any, ring: Any, index: Any) -> None:  # noqa: ANN401, PLR0913, PLR0917 -- see `_find`
     """Put a new identity into the ring, at the free place of the index; the oldest goes where the ring is full."""
     if counters[REMEMBERED] < counters[LIMIT]:
@@ -289,13 +294,13 @@ def _remember(low: Any, high: Any, content: Any, place: Any, counters: Any, ring
     index[place] = row + 1
 
 
-@compiled_now("void(uint64, uint64, uint64, int64[::1], uint64[:, ::1], int32[::1])")
+@compiled_now("void(uint64, uint64, uint64, int64[::1], uint64[:, ::1], int32[::1])", allocates=False)
 def remember(low: Any, high: Any, content: Any, counters: Any, ring: Any, index: Any) -> None:  # noqa: ANN401, PLR0913, PLR0917 -- see `_find`
     """Remember an identity that is not remembered yet."""
     _remember(low, high, content, -1 - find_identity(low, high, ring, index), counters, ring, index)
 
 
-@compiled_now("void(int64, uint64[:, ::1], int32[::1])")
+@compiled_now("void(int64, uint64[:, ::1], int32[::1])", allocates=False)
 def index_identities(rows: int, ring: Any, index: Any) -> None:  # noqa: ANN401 -- arrays
     """Fill an empty index with the first so many rows of the ring."""
     mask = len(index) - 1
@@ -309,7 +314,8 @@ def index_identities(rows: int, ring: Any, index: Any) -> None:  # noqa: ANN401 
 @compiled_now(
     "int64(uint8[::1], int64[:, ::1], int64[:, ::1], uint64[:, ::1], int64, int64[::1], int64[::1], int64[::1], "
     "int32[::1], int64[::1], uint16[::1], uint8[::1], uint64[::1], int64[::1], uint64[:, ::1], int32[::1], "
-    "int64[::1], int64[::1], uint8[::1], uint8[::1], int64[::1])"
+    "int64[::1], int64[::1], uint8[::1], uint8[::1], int64[::1])",
+    allocates=False,
 )
 def take_events(  # noqa: C901, PLR0913, PLR0917 -- see `_find`
     text: Any,  # noqa: ANN401 -- arrays

@@ -291,8 +291,11 @@ class PartitionTask:
         self.records_applied += stop - start
         offsets = columns.offsets[start:stop]
         self.chain.extend(links_of(offsets, _PREDICTION, predictions), _LINK_BYTES)
-        for first in columns.firsts(start, stop):
-            self._check_route(batch.keys[first], batch.partition, *columns.item_of(first))
+        for first, store in columns.firsts(start, stop, ledger):
+            key, store_id = batch.keys[first], ledger.store_names[store]
+            # The SKU is not asked for where the key is the store's, as nearly all are.
+            sku = "" if key == ledger.store_keys[store] else columns.sku_of(first)
+            self._check_route(key, batch.partition, store_id, sku)
         self._retire(run.last_us)
         self.tally.add_columns(run, model.events_learned - learned_before)
         if published is not None:

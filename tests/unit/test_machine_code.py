@@ -348,11 +348,39 @@ def test_it_is_loaded_once_and_only_for_a_worker_with_much_to_do() -> None:
     """A start does not wait for it."""
     loads: list[object] = []
     acceleratable = Accelerator(loads.append, None)  # type: ignore[arg-type]  # no log is written here
-    acceleratable.note(19_999)
+    acceleratable.note(9_999)
     assert loads == []
     for _ in range(3):
         acceleratable.note(2_000)
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize(("records", "waits"), [(999, []), (1_000, [1.5])])
+def test_a_worker_that_is_behind_waits_for_it_a_little(records: int, waits: list[float]) -> None:
+    """One that keeps up does not."""
+    waited: list[float] = []
+    thread = SimpleNamespace(join=waited.append)
+    acceleratable = Accelerator(lambda _log: thread, None)  # type: ignore[arg-type, return-value]  # as much as it needs
+    for _ in range(30):
+        acceleratable.note(records)
+    assert waited == waits
+
+
+def test_the_interpreter_s_switching_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the loading; while it lasts, threads change places more often."""
+    usual, during = sys.getswitchinterval(), []
+
+    def load() -> str:
+        during.append(sys.getswitchinterval())
+        raise MemoryError
+
+    monkeypatch.setattr(acceleration, "load", load)
+    monkeypatch.setattr(threading, "excepthook", lambda _args: None)
+    loading = accelerator.load_beside(structlog.get_logger())
+    assert loading is not None
+    loading.join(10)
+    assert during == [pytest.approx(0.0002)]
+    assert sys.getswitchinterval() == usual
 
 
 @pytest.mark.parametrize("why", [None, "ModuleNotFoundError: numba"])
