@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LEAST_ITEMS: Final = 1_024
 _LEAST_STORES: Final = 64
 _KEY_BYTES: Final = 16
+_NOT_NUMBERED: Final = -1
 
 
 class LedgerArrays:
@@ -39,7 +40,7 @@ class LedgerArrays:
         levels: by slot, in millionths; NO_NUMBER where unknown.
         observed: by slot, when the last observed level occurred, in microseconds since 1970 UTC; 0 where unknown.
         days: by slot, the newest day of its events.
-        stores: by slot, the number of its store among `store_names`.
+        stores: by slot, the number of its store among `store_names`; -1 until it is numbered.
         starts: by slot, where its key begins in the heap.
         lengths: by slot, bytes of its key.
         heap: the keys: store, separator, SKU. What stands there is never changed, so a snapshot need not copy it.
@@ -168,7 +169,7 @@ class LedgerArrays:
         _, self.levels, self.observed, self.days, self.lengths, self.heap = columns
         ends = np.cumsum(self.lengths, dtype=np.int64)
         self.starts = ends - self.lengths
-        self.stores = np.zeros(items, np.int32) if stores is None else stores
+        self.stores = np.full(items, _NOT_NUMBERED, np.int32) if stores is None else stores
         self.heap = _resized(self.heap, key_bytes, max(_LEAST_ITEMS * _KEY_BYTES, 2 * key_bytes))
         self._resize(max(_LEAST_ITEMS, 2 * items))
         self._index_stores(np.zeros(0, np.int64) if stores is None else self._slots_of_stores())
@@ -180,13 +181,15 @@ class LedgerArrays:
         known = len(self)
         self.levels, self.observed = _resized(self.levels, known, items), _resized(self.observed, known, items)
         self.days, self.stores = _resized(self.days, known, items), _resized(self.stores, known, items)
+        self.stores[known:] = _NOT_NUMBERED
         self.starts, self.lengths = _resized(self.starts, known, items), _resized(self.lengths, known, items)
         self.index = np.zeros(1 << (2 * items - 1).bit_length(), np.uint64)
         self._taking.index_items(self.heap, self.starts, self.lengths, known, self.index)
 
     def _slots_of_stores(self) -> Numbers:
-        """Return the slot of one item of each store."""
-        return np.unique(self.stores[: len(self)], return_index=True)[1]
+        """Return the slot of one item of each store, of those that are numbered."""
+        numbers, slots = np.unique(self.stores[: len(self)], return_index=True)
+        return slots[numbers != _NOT_NUMBERED]
 
     def _index_stores(self, slots: Numbers) -> None:
         """Make an index of stores anew, of one item of each."""

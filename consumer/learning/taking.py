@@ -219,7 +219,7 @@ def number_stores(slots: Any, heap: Any, starts: Any, lengths: Any, stores: Any,
     for index in range(len(slots)):
         slot = slots[index]
         start, length = starts[slot], 0
-        while heap[start + length] != _SEPARATOR:
+        while length < lengths[slot] and heap[start + length] != _SEPARATOR:  # a file may hold a key without one
             length += 1
         hashed = _mix(heap, start, length, _PRIME)
         place = np.int64(hashed & np.uint64(mask))

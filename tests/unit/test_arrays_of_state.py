@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 from consumer.learning import taking
 from consumer.learning.ledger_arrays import LedgerArrays
+from consumer.learning.ledger_columns import LedgerColumns
 from consumer.learning.window_arrays import WindowArrays
 
 ITEMS: Final = [f"{store}\x1f{sku}" for store in ("a", "ab", "ü") for sku in ("1", "2", "x" * 64)]
@@ -135,3 +137,58 @@ def test_a_column_of_identities_that_is_no_whole_one_is_refused() -> None:
     """As the plain window refuses it."""
     with pytest.raises(ValueError, match="24 bytes"):
         WindowArrays(taking, 10, b"x" * 25)
+
+
+def test_stores_keep_their_numbers_when_the_first_store_has_left() -> None:
+    """The index of stores is made anew while items are not numbered yet, and no item has the number 0."""
+    day_us, stores = START_DAY * DAY_US, [f"n{number}" for number in range(100)]
+    plain = Ledger()
+    arrays = LedgerArrays(taking, plain.columns())
+    for item, level, occurred_us in (("gone\x1f1", 0, day_us), ("other\x1f1", MILLION, day_us + 9 * DAY_US)):
+        posting = plain.post(item, 0, level, occurred_us)
+        arrays.enter(item, posting)
+    assert arrays.sweep(day_us + 9 * DAY_US, 5) == plain.sweep(day_us + 9 * DAY_US, 5) == ["gone\x1f1"]
+    first = len(arrays)
+    for store in stores:  # as a run does: all of them enter, then they are numbered
+        item = f"{store}\x1f1"
+        posting = plain.post(item, 0, MILLION, day_us + 9 * DAY_US)
+        key, store_length = item.encode(), len(store)
+        arrays.make_room(1, len(key))
+        taking.enter_key(
+            np.frombuffer(bytearray(key), np.uint8), store_length, len(key), arrays.counters, arrays.levels,
+            arrays.observed, arrays.days, arrays.starts, arrays.lengths, arrays.heap, arrays.index,
+        )  # fmt: skip
+    arrays.number_stores(np.arange(first, len(arrays)))
+    check_stores(arrays, plain)
+
+
+@pytest.mark.parametrize("key", [b"", b"ab"])
+def test_nothing_is_read_behind_a_key_without_separator(key: bytes) -> None:
+    """A checkpoint may hold one, and machine code checks no bounds: here, what lies behind the heap must not show."""
+    indexes = []
+    for behind in (b"\x1f\x1f", b"cd\x1f"):
+        held = np.frombuffer(bytearray(key + behind), np.uint8)
+        starts, lengths = np.zeros(1, np.int64), np.full(1, len(key), np.uint16)
+        index = np.zeros(64, np.uint64)
+        taking.number_stores(np.zeros(1, np.int64), held[: len(key)], starts, lengths, np.zeros(1, np.int32), index)
+        indexes.append(index.tolist())
+    assert indexes[0] == indexes[1]
+
+
+@pytest.mark.parametrize("keys", [[b""], [b"ab"], [b"ab", b"ab\x1f1", b"a", b"ab\x1f2"]])
+def test_keys_without_separator_are_stores(keys: list[bytes]) -> None:
+    """A checkpoint may hold one, and machine code checks no bounds; then its store is all of it."""
+    size = len(keys)
+    columns = LedgerColumns(
+        START_DAY,
+        np.full(size, 5, np.int64),
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int32),
+        np.array([len(key) for key in keys], np.uint16),
+        np.frombuffer(b"".join(keys), np.uint8),
+    )
+    plain = Ledger()
+    plain.restore(columns)
+    arrays = LedgerArrays(taking, columns)
+    check_stores(arrays, plain)
+    assert sections(arrays.snapshot()) == sections(plain.snapshot())
