@@ -11,6 +11,7 @@ from consumer.learning import gate, guarded, share
 from consumer.learning.guarded import MAGNITUDES, OTHER_TYPE, GateKey, GuardedModel
 from consumer.learning.health import examine
 from consumer.learning.share import REFRESH, get_share_pipeline
+from consumer.learning.step import prequential_step
 from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _Six = tuple[float, float, float, float, float, float]
 class _State(TypedDict):
     """What `GuardedModel.state` returns; the pipeline stands first in the share."""
 
-    events_learned: Annotated[int, msgspec.Meta(ge=0)]
+    events_learned: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     share: tuple[Any, _Six, _Six, Annotated[int, msgspec.Meta(ge=1, le=REFRESH)], dict[str, float]]
     gates: dict[GateKey, tuple[Annotated[int, msgspec.Meta(ge=0, le=gate.MEMORY)], float, float]]
 
@@ -87,6 +88,7 @@ class GuardedKind:
         numbers = (*lows, *highs, *spreads.values(), *(error for each in gates for error in each[1:]))
         if not all(map(isfinite, numbers)):
             raise ValueError("expected finite numbers in the state of a guarded model")
-        if repr(pipeline) != _PIPELINE or examine(pipeline).infinite:
+        if repr(pipeline) != _PIPELINE or examine(pipeline).infinite or prequential_step(pipeline).run_many is None:
+            # Machine code does the straight-line step's arithmetic: a pipeline without one would learn otherwise there.
             raise ValueError("expected the pipeline of a guarded model, with finite numbers")
         return GuardedModel.from_state(dict(checked))

@@ -31,7 +31,8 @@ COLUMNS: Final = (LEVELS, OBSERVED, DAYS, LENGTHS, KEYS)
 
 ABSURD: Final = 10**18
 """A level of a million million units: from there on it no longer stands in, and is unknown."""
-_LAST_DAY: Final = 2**31 - 1
+_LAST_DAY: Final = 2_932_897
+"""The last of the year 9999, a day later in UTC: no event is of a later one, and its microseconds fit into 64 bits."""
 
 _KINDS: Final = {LEVELS: "<i8", OBSERVED: "<i8", DAYS: "<i4", LENGTHS: "<u2"}
 

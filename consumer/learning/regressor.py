@@ -150,7 +150,7 @@ def _is_state(state: object) -> bool:
         and len(state) == 2  # noqa: PLR2004 -- a pair
         and is_regressor(state[0])
         and type(state[1]) is int
-        and state[1] >= 0
+        and 0 <= state[1] < 2**53  # machine code counts in 64 bits
     )
 
 

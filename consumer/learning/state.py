@@ -104,6 +104,11 @@ def _checked_identities(section: Buffer) -> Buffer:
         raise ValueError(
             f"section {IDENTITIES!r} is not of its type: expected {ENTRY_BYTES} bytes each; found {found} bytes"
         )
+    rows = np.frombuffer(section, "<u8").reshape(-1, ENTRY_BYTES // 8)
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    if np.any(np.all(rows[order[1:], :2] == rows[order[:-1], :2], axis=1)):
+        # A dictionary would hold one of the two, an array both.
+        raise ValueError(f"section {IDENTITIES!r} is not of its type: expected each identity once; found one twice")
     return section
 
 

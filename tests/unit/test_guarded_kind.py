@@ -121,12 +121,20 @@ def with_broken_weight(state: dict[str, Any]) -> object:
     return state
 
 
+def with_uneven_counts(state: dict[str, Any]) -> object:
+    """A pipeline that the straight-line step does not take, and machine code would take for another one."""
+    state["share"][0]["scale"].counts["month"] += 1
+    return state
+
+
 FOREIGN: Final[dict[str, Callable[[dict[str, Any]], object]]] = {
     "no dictionary": list,
     "the state of linear": lambda _: (get_ml_pipeline(), 3),
     "a part missing": lambda state: {key: state[key] for key in ("events_learned", "share")},
     "a count that is a text": with_part("events_learned", "7"),
     "a count below 0": with_part("events_learned", -1),
+    "a count beyond 64 bits": with_part("events_learned", 2**63),
+    "a pipeline of uneven counts": with_uneven_counts,
     "gates of three": with_part("gates", {("s", "sale"): (1, 0.0, 0.0)}),
     "a gate of text": with_part("gates", {("s", "sale", 1): (1, 0.0, "much")}),
     "a gate that is not finite": with_part("gates", {("s", "sale", 1): (1, 0.0, math.inf)}),

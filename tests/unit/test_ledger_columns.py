@@ -111,7 +111,9 @@ def test_what_no_ledger_holds_is_refused(changed: dict[str, bytes], name: str, w
         ledger_columns(sections_of(b"ab", b"cd", **changed))
 
 
-@pytest.mark.parametrize("head", [(9, -1), (9, 3), (-2, 2), (2**31, 2), (9, 2**63), ("9", 2), (9,), None])
+@pytest.mark.parametrize(
+    "head", [(9, -1), (9, 3), (-2, 2), (2_932_898, 2), (2**31, 2), (9, 2**63), ("9", 2), (9,), None]
+)
 def test_a_head_that_does_not_fit_is_refused(head: object) -> None:
     """The number of items holds for every column."""
     with pytest.raises(ValueError, match="is not of its type"):

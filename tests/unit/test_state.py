@@ -85,12 +85,18 @@ def test_unknown_sections_are_left_out() -> None:
 def test_the_former_format_is_read() -> None:
     """Ledger and identities of state format 2, for `--adopt-state`: each item counts as seen on the newest day."""
     entries = {"s\x1fk": (-5, 40 * DAY_US + 3), "é\x1fm": (None, 0), "s\x1fn": (7, 39 * DAY_US)}
-    sections = {"ledger": msgspec.msgpack.encode(entries), "identities": msgspec.msgpack.encode(b"x" * 48)}
+    sections = {"ledger": msgspec.msgpack.encode(entries), "identities": msgspec.msgpack.encode(b"x" * 24 + b"y" * 24)}
     state = decode_state(sections, refuse)
     ledger, identities = Ledger(), Identities(9)
     ledger.restore(state["ledger"])
     identities.restore(state["identities"])
     assert ledger.newest_day == 40
     assert ledger.entries == {item: (*entry, 40) for item, entry in entries.items()}
-    assert identities.snapshot() == b"x" * 24
+    assert identities.snapshot() == b"x" * 24 + b"y" * 24
     assert decode_state({"ledger": msgspec.msgpack.encode({})}, refuse)["ledger"].newest_day == 0
+
+
+def test_an_identity_that_comes_twice_is_refused() -> None:
+    """A window holds each once; one as a dictionary and one as arrays would go on differently."""
+    with pytest.raises(ValueError, match="^section 'identities' is not of its type: expected each identity once"):
+        decode_state({"identities": b"x" * 24 + b"y" * 24 + b"x" * 16 + b"z" * 8}, refuse)
