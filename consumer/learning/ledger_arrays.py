@@ -189,7 +189,8 @@ class LedgerArrays:
     def _slots_of_stores(self) -> Numbers:
         """Return the slot of one item of each store, of those that are numbered."""
         numbers, slots = np.unique(self.stores[: len(self)], return_index=True)
-        return slots[numbers != _NOT_NUMBERED]
+        found: Numbers = slots[numbers != _NOT_NUMBERED]
+        return found
 
     def _index_stores(self, slots: Numbers) -> None:
         """Make an index of stores anew, of one item of each."""

@@ -104,9 +104,11 @@ def _checked_identities(section: Buffer) -> Buffer:
         raise ValueError(
             f"section {IDENTITIES!r} is not of its type: expected {ENTRY_BYTES} bytes each; found {found} bytes"
         )
-    rows = np.frombuffer(section, "<u8").reshape(-1, ENTRY_BYTES // 8)
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    if np.any(np.all(rows[order[1:], :2] == rows[order[:-1], :2], axis=1)):
+    rows = np.frombuffer(memoryview(section), "<u8").reshape(-1, ENTRY_BYTES // 8)
+    ordered = np.sort(rows[:, 0])
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    suspects = rows[np.isin(rows[:, 0], twice), :2].tolist() if len(twice) else []
+    if len(set(map(tuple, suspects))) < len(suspects):
         # A dictionary would hold one of the two, an array both.
         raise ValueError(f"section {IDENTITIES!r} is not of its type: expected each identity once; found one twice")
     return section

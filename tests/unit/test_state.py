@@ -98,5 +98,5 @@ def test_the_former_format_is_read() -> None:
 
 def test_an_identity_that_comes_twice_is_refused() -> None:
     """A window holds each once; one as a dictionary and one as arrays would go on differently."""
-    with pytest.raises(ValueError, match="^section 'identities' is not of its type: expected each identity once"):
+    with pytest.raises(ValueError, match=r"^section 'identities' is not of its type: expected each identity once"):
         decode_state({"identities": b"x" * 24 + b"y" * 24 + b"x" * 16 + b"z" * 8}, refuse)
