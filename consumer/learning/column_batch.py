@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 
+LARGEST_KEY: Final = 64 + 1 + 64
+"""Bytes of the key of a plain row's item at most: store, separator, SKU."""
+
+
 class ColumnRun(NamedTuple):
     """Successive rows of a batch that are new events, and what each finds in the ledger.
 
@@ -126,8 +130,9 @@ class ColumnBatch:
         """
         if not self.numbers[start, at.IS_PLAIN]:
             return start
-        identities.make_room(len(self.numbers) - start)
-        ledger.make_room(len(self.numbers) - start, len(self.text))
+        rows = len(self.numbers) - start
+        identities.make_room(rows)
+        ledger.make_room(rows, rows * LARGEST_KEY)
         stop: int = self._machine.taking.take_events(
             self.text,
             self.spans,
