@@ -6,7 +6,7 @@ Beside `consumer.learning.batch`, which does the same for event objects; a prope
 from __future__ import annotations
 
 from math import nan
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
