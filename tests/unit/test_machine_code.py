@@ -310,6 +310,7 @@ def test_what_fails_while_it_is_tried_is_a_reason(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.deep
+@pytest.mark.deep  # all of it is compiled, for half a minute and more
 def test_a_damaged_file_of_an_earlier_process_is_no_obstacle(tmp_path: Path) -> None:
     """As after a power cut: it is compiled again, and kept nowhere if need be."""
 
@@ -395,6 +396,7 @@ def test_the_log_says_whether_it_is_there(why: str | None, monkeypatch: pytest.M
     assert why is None or why in line["reason"]
 
 
+@pytest.mark.deep  # all of it is compiled, for half a minute and more
 def test_where_nothing_can_be_kept_it_is_compiled_each_time() -> None:
     """As in a container whose file system is read-only: the same code, only later."""
     done = subprocess.run(
