@@ -155,10 +155,10 @@ class LedgerArrays:
         items = len(self)
         return LedgerColumns(
             self.newest_day,
-            self.levels[:items].copy(),
-            self.observed[:items].copy(),
-            self.days[:items].copy(),
-            self.lengths[:items].copy(),
+            _copied(self.levels[:items]),
+            _copied(self.observed[:items]),
+            _copied(self.days[:items]),
+            _copied(self.lengths[:items]),
             self.heap[: self.counters[self._taking.KEY_BYTES]],
         )
 
@@ -230,6 +230,14 @@ def _key_of(item: str) -> tuple[Any, int]:
     """Return an item's key as an array, and how many bytes of it are the store's."""
     key = item.encode()
     return np.frombuffer(bytearray(key), np.uint8), key.index(b"\x1f")
+
+
+def _copied(column: NDArray[Number]) -> NDArray[Number]:
+    """Return a copy, made without letting go of the interpreter's lock.
+
+    NumPy's own copying lets go of it, and the loop then waits, once a column, until the checkpoint's writer does.
+    """
+    return np.frombuffer(column.tobytes(), column.dtype)
 
 
 def _resized(column: NDArray[Number], kept: int, size: int) -> NDArray[Number]:

@@ -72,7 +72,7 @@ class WindowArrays:
     def snapshot(self) -> Buffer:
         """Return the bytes that `Identities.snapshot` returns."""
         oldest, rows = int(self.counters[self._taking.OLDEST]), len(self)
-        return np.concatenate([self.ring[oldest:rows], self.ring[:oldest]]).view(np.uint8).reshape(-1).data
+        return self.ring[oldest:rows].tobytes() + self.ring[:oldest].tobytes()
 
     def _grow(self, rows: int, kept: Any) -> None:  # noqa: ANN401 -- an array
         self.ring = np.concatenate([kept, np.zeros((rows - len(kept), _WORDS), np.uint64)])
