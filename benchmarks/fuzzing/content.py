@@ -86,7 +86,7 @@ def _scopes(rng: Random, sections: dict[str, bytes]) -> bool:
 
 
 def _counts(rng: Random, sections: dict[str, bytes]) -> bool:
-    learned = rng.choice((0, 1, 2**31, 2**63, 2**80))
+    learned = rng.choice((0, 1, 2**31, 2**53 - 1))
 
     def counted(scope: str, model: Any) -> tuple[str, Any]:  # noqa: ANN401 -- a model's state
         is_guarded = isinstance(model, dict)
