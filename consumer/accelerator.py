@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Thread
 
     from structlog.typing import FilteringBoundLogger
 
@@ -61,7 +60,9 @@ class Accelerator:
         log: the worker's log.
     """
 
-    def __init__(self, load: Callable[[FilteringBoundLogger], Thread | None], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, load: Callable[[FilteringBoundLogger], threading.Thread | None], log: FilteringBoundLogger
+    ) -> None:
         self._load = load
         self._log = log
         self._left = _WORTH_RECORDS

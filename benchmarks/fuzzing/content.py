@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from benchmarks.fuzzing import pickles
-from consumer.learning.ledger_columns import ABSURD, COLUMNS, LEDGER, NO_NUMBER, LedgerColumns
+from consumer.learning.columns import NO_NUMBER
+from consumer.learning.ledger_columns import ABSURD, COLUMNS, LEDGER, LedgerColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from consumer.learning.columns import byte_table
-from schemas.transaction import KNOWN_TYPES, MILLION, Event, parse_moment
+from schemas.transaction import MILLION, Event, parse_moment
 
 _TRIED: Final = 20_000
 _EVENTS: Final = 600
@@ -26,7 +25,6 @@ class Machine(NamedTuple):
         hashing: the digests of their identities and contents.
         taking: the window of identities and the ledger.
         encoding: predictions as JSON.
-        kinds: the types' names for `hashing`, and their lengths.
     """
 
     steps: Any
@@ -34,7 +32,6 @@ class Machine(NamedTuple):
     hashing: Any
     taking: Any
     encoding: Any
-    kinds: tuple[Any, Any]
 
 
 class _Loaded:
@@ -48,11 +45,6 @@ def machine() -> Machine | None:
     return _Loaded.machine
 
 
-def compiled() -> Any:  # noqa: ANN401 -- `consumer.learning.compiled`, whose functions take arrays
-    """Return `consumer.learning.compiled` where it was loaded and found to be exact, else None."""
-    return None if _Loaded.machine is None else _Loaded.machine.steps
-
-
 def load() -> str | None:
     """Load the compiled steps and try them; return why they are not to be used, None where they are.
 
@@ -61,9 +53,7 @@ def load() -> str | None:
     try:
         from consumer.learning import compiled, encoding, hashing, parsing, taking  # noqa: PLC0415 -- this takes long
 
-        loaded = Machine(
-            compiled, parsing, hashing, taking, encoding, byte_table([kind.encode() for kind in sorted(KNOWN_TYPES)])
-        )
+        loaded = Machine(compiled, parsing, hashing, taking, encoding)
         from consumer.learning.machine_trial import tasks_agree  # noqa: PLC0415 -- which brings tasks, which ask this
 
         if not takes_exact_roots(compiled):
@@ -83,7 +73,7 @@ def unload() -> None:
     _Loaded.machine = None
 
 
-def takes_exact_roots(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
+def takes_exact_roots(module: Any) -> bool:  # noqa: ANN401 -- `consumer.learning.compiled`
     """Compare roots with Python's, bit for bit: there a compiler is free to choose, and one in 1,200 would differ."""
     numbers = [1e-9 * 1.002**place for place in range(_TRIED)]
     found = np.array(numbers)
@@ -91,7 +81,7 @@ def takes_exact_roots(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
     return bool(found.tolist() == [number**0.5 for number in numbers])
 
 
-def steps_agree(module: Any) -> bool:  # noqa: ANN401 -- see `compiled`
+def steps_agree(module: Any) -> bool:  # noqa: ANN401 -- `consumer.learning.compiled`
     """Step both models through some events either way: whatever else is amiss, such as code kept from another day."""
     from consumer.learning.arrays import PipelineArrays  # noqa: PLC0415
     from consumer.learning.guarded import GuardedModel  # noqa: PLC0415 -- which asks this module for compiled code

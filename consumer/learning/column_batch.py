@@ -118,7 +118,9 @@ class ColumnBatch:
             self._doubles,
         )
         self.numbers[left_out, at.IS_PLAIN] = 0
-        machine.hashing.digest_events(self.text, self.spans, self.numbers, *machine.kinds, self._digests.view(np.uint8))
+        machine.hashing.digest_events(
+            self.text, self.spans, self.numbers, *machine.parsing.KIND_TABLE, self._digests.view(np.uint8)
+        )
 
     def take_run(self, start: int, identities: WindowArrays, ledger: LedgerArrays) -> int:
         """Let the rows from `start` on enter window and ledger, as `batch.take_run` does; return where that ends.

@@ -212,26 +212,6 @@ def _append(words: Any, end: int, text: Any, start: int, length: int) -> int:  #
     return end
 
 
-@compiled_now("void(uint8[::1], int64, uint8[::1])")
-def blake2b(message: Any, digest_bytes: int, digest: Any) -> None:  # noqa: ANN401 -- arrays
-    """Hash one message, as `hashlib.blake2b` does.
-
-    Args:
-        message: the bytes.
-        digest_bytes: 1..64, the digest's size.
-        digest: (64), filled; its first bytes are the digest.
-    """
-    length = len(message)
-    words = np.zeros((length // _BLOCK + 1) * _WORDS, np.uint64)
-    held = words.view(np.uint8)
-    for i in range(length):  # to assign a slice takes seconds more to compile
-        held[i] = message[i]
-    state = digest.view(np.uint64)
-    _begin(state, digest_bytes)
-    last = _compress_before_last(state, words, 0, length)
-    _compress(state, words, last * _WORDS, length, True)
-
-
 @compiled_now("void(uint8[::1], int64[:, ::1], int64[:, ::1], uint8[:, ::1], int64[::1], uint8[:, ::1])")
 def digest_events(  # noqa: PLR0913, PLR0917 -- what is called, crosses over into machine code, once
     text: Any,  # noqa: ANN401 -- arrays

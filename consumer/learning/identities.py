@@ -8,6 +8,7 @@ from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from consumer.learning.columns import NO_NUMBER
 from schemas import InvalidEvent, Reason
 from schemas.transaction import KNOWN_TYPES
 
@@ -22,7 +23,6 @@ _IDENTITY_BYTES: Final = 16
 _CONTENT_BYTES: Final = 8
 ENTRY_BYTES: Final = _IDENTITY_BYTES + _CONTENT_BYTES
 _NULL: Final = "\x1e"
-_NO_NUMBER: Final = -(2**63)
 
 _USUAL_REST: Final = {kind: f"{_NULL}\x1f{kind}".encode() for kind in KNOWN_TYPES}
 """What comes last of an event of a known type that corrects nothing."""
@@ -53,9 +53,9 @@ def digests(event: Event, item: str | None = None) -> tuple[bytes, bytes]:
         kind = "sale" if event.quantity_millionths < 0 else "receipt"
     numbers = _pack_numbers(
         event.quantity_millionths,
-        _NO_NUMBER if unit_cost is None else round(unit_cost * 1e6),
+        NO_NUMBER if unit_cost is None else round(unit_cost * 1e6),
         event.occurred_us,
-        _NO_NUMBER if level is None else level,
+        NO_NUMBER if level is None else level,
     )
     rest = _USUAL_REST.get(kind) if corrects is None else None
     running.update(numbers + (rest or f"{_NULL if corrects is None else corrects}\x1f{kind}".encode()))

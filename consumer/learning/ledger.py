@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from consumer.learning.ledger_columns import ABSURD, NO_NUMBER, LedgerColumns
+from consumer.learning.columns import NO_NUMBER
+from consumer.learning.ledger_columns import ABSURD, LedgerColumns
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

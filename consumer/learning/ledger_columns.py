@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from consumer.learning.columns import NO_NUMBER as NO_NUMBER  # noqa: PLC0414 -- part of this module, too
+from consumer.learning.columns import NO_NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -144,7 +144,8 @@ def _fields() -> Any:  # noqa: ANN401 -- an array
 _CLASSES: Final = _classes()
 _FIELDS: Final = _fields()
 _KEY_BYTES, _KEY_LENGTHS = byte_table([key + b'"' for key, _ in _KEYS])
-_KIND_BYTES, _KIND_LENGTHS = byte_table(KINDS)
+KIND_TABLE: Final = byte_table(KINDS)
+_KIND_BYTES, _KIND_LENGTHS = KIND_TABLE
 _MOST_BYTES: Final = np.array([most for _, most in _KEYS])
 _SIGNS: Final = np.array(SIGNS)
 _POWERS: Final = np.array([10.0**power for power in range(_MOST_DIGITS + 1)])

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from consumer.learning.columns import NO_NUMBER
 from consumer.learning.identities import ENTRY_BYTES
 from consumer.learning.ledger import DAY_US
-from consumer.learning.ledger_columns import COLUMNS, LEDGER, NO_NUMBER, LedgerColumns, ledger_columns
+from consumer.learning.ledger_columns import COLUMNS, LEDGER, LedgerColumns, ledger_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

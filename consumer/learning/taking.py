@@ -14,6 +14,7 @@ import numpy as np
 
 from consumer.learning.columns import IS_PLAIN, LEVEL, NO_NUMBER, OCCURRED_US, QUANTITY, SKU, STORE_ID
 from consumer.learning.compiling import compiled_now
+from consumer.learning.ledger import DAY_US
 
 # Where the ledger's counters stand.
 ITEMS: Final = 0
@@ -30,14 +31,12 @@ LARGEST_LEVEL: Final = 4 * 10**14
 """In millionths: an event that finds or reports a larger level is left to Python, whose numbers have no bounds. Below
 it every difference of two levels and a quantity is one that `consumer.learning.encoding` writes."""
 
-DAY_US: Final = 86_400_000_000
 _SEPARATOR: Final = 0x1F
 _PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _TAG_BITS: Final = np.uint64(32)
 _BYTE_BITS: Final = np.uint64(29)
 _EMPTY: Final = np.uint64(0)
-_ONE: Final = np.uint64(1)
 
 
 @compiled_now("uint64(uint8[::1], int64, int64, uint64)", allocates=False)
@@ -63,6 +62,12 @@ def _hash_of(text: Any, store: int, store_length: int, sku: int, sku_length: int
     running = (running ^ np.uint64(_SEPARATOR)) * _PRIME
     running ^= running >> _BYTE_BITS
     return _mix(text, sku, sku_length, running)
+
+
+@compiled_now("uint64(uint64, int64)", allocates=False)
+def _entry(hashed: Any, slot: int) -> Any:  # noqa: ANN401 -- 64-bit numbers
+    """Return what an index of slots holds: half of the hash, and the slot and one, so that 0 is free."""
+    return ((hashed >> _TAG_BITS) << _TAG_BITS) | np.uint64(slot + 1)
 
 
 @compiled_now(
@@ -111,7 +116,7 @@ def index_items(heap: Any, starts: Any, lengths: Any, items: int, index: Any) ->
         place = np.int64(hashed & np.uint64(mask))
         while index[place] != _EMPTY:
             place = (place + 1) & mask
-        index[place] = ((hashed >> _TAG_BITS) << _TAG_BITS) | np.uint64(slot + 1)
+        index[place] = _entry(hashed, slot)
 
 
 @compiled_now("int64(uint8[::1], int64, int64, uint8[::1], int64[::1], uint16[::1], uint64[::1])", allocates=False)
@@ -163,7 +168,7 @@ def _enter(  # noqa: PLR0913, PLR0917 -- see `_find`
         heap[at + store_length + 1 + i] = text[sku + i]
     starts[slot], lengths[slot] = at, store_length + 1 + sku_length
     levels[slot], observed[slot], days[slot] = NO_NUMBER, 0, 0
-    index[place] = ((hashed >> _TAG_BITS) << _TAG_BITS) | np.uint64(slot + 1)
+    index[place] = _entry(hashed, slot)
     counters[ITEMS] = slot + 1
     counters[KEY_BYTES] = at + store_length + 1 + sku_length
     return slot  # type: ignore[no-any-return]
@@ -226,7 +231,7 @@ def number_stores(slots: Any, heap: Any, starts: Any, lengths: Any, stores: Any,
         while True:
             entry = store_index[place]
             if entry == _EMPTY:
-                store_index[place] = ((hashed >> _TAG_BITS) << _TAG_BITS) | np.uint64(slot + 1)
+                store_index[place] = _entry(hashed, slot)
                 return index
             if entry >> _TAG_BITS == hashed >> _TAG_BITS:
                 other = np.int64(entry & _LOW) - 1
@@ -254,6 +259,16 @@ def find_identity(low: Any, high: Any, ring: Any, index: Any) -> int:  # noqa: A
         if ring[row, 0] == low and ring[row, 1] == high:
             return row  # type: ignore[no-any-return]
         place = (place + 1) & mask
+
+
+@compiled_now("int64(uint64, int32[::1])", allocates=False)
+def _free_place(low: Any, index: Any) -> Any:  # noqa: ANN401 -- a 64-bit number and an array
+    """Return the place in the index for an identity that is not in it."""
+    mask = len(index) - 1
+    place = np.int64(low & np.uint64(mask))
+    while index[place] != 0:
+        place = (place + 1) & mask
+    return place
 
 
 @compiled_now("void(int64, uint64[:, ::1], int32[::1])", allocates=False)
@@ -286,10 +301,7 @@ def _remember(low: Any, high: Any, content: Any, place: Any, counters: Any, ring
         row = counters[OLDEST]
         _forget(row, ring, index)
         counters[OLDEST] = row + 1 if row + 1 < counters[LIMIT] else 0
-        mask = len(index) - 1
-        place = np.int64(low & np.uint64(mask))  # which may be another one now
-        while index[place] != 0:
-            place = (place + 1) & mask
+        place = _free_place(low, index)  # which may be another one now
     ring[row, 0], ring[row, 1], ring[row, 2] = low, high, content
     index[place] = row + 1
 
@@ -303,12 +315,8 @@ def remember(low: Any, high: Any, content: Any, counters: Any, ring: Any, index:
 @compiled_now("void(int64, uint64[:, ::1], int32[::1])", allocates=False)
 def index_identities(rows: int, ring: Any, index: Any) -> None:  # noqa: ANN401 -- arrays
     """Fill an empty index with the first so many rows of the ring."""
-    mask = len(index) - 1
     for row in range(rows):
-        place = np.int64(ring[row, 0] & np.uint64(mask))
-        while index[place] != 0:
-            place = (place + 1) & mask
-        index[place] = row + 1
+        index[_free_place(ring[row, 0], index)] = row + 1
 
 
 @compiled_now(

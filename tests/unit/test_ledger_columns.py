@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.learning import ledger_columns as module
+from consumer.learning.columns import NO_NUMBER
 from consumer.learning.ledger import Ledger
-from consumer.learning.ledger_columns import ABSURD, COLUMNS, LEDGER, NO_NUMBER, ledger_columns
+from consumer.learning.ledger_columns import ABSURD, COLUMNS, LEDGER, ledger_columns
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

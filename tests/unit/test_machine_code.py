@@ -55,6 +55,13 @@ def machine_code() -> Iterator[None]:
     acceleration.unload()
 
 
+def steps_module() -> Any:
+    """Return the models' compiled steps."""
+    machine = acceleration.machine()
+    assert machine is not None
+    return machine.steps
+
+
 def bits(number: float | None) -> bytes:
     return b"" if number is None else struct.pack("<d", number)
 
@@ -102,7 +109,7 @@ def test_linear_is_river_to_the_bit(
     factory: Callable[[], Any], chosen: list[tuple[int, float | None]], size: int
 ) -> None:
     """Plain River, Python's straight-line code and machine code: one prediction, one model."""
-    river, fast = factory(), compiled_step(factory(), acceleration.compiled())
+    river, fast = factory(), compiled_step(factory(), steps_module())
     pairs = [(EVENTS[index], level) for index, level in chosen]
     expected = []
     for event, level in pairs:
@@ -129,7 +136,7 @@ def test_linear_may_change_over_at_any_event(chosen: list[tuple[int, float | Non
     plain, model = prequential_step(_linear()), _linear()
     length = -(-len(chosen) // len(ways))
     for place, way in enumerate(ways):
-        step = prequential_step(model) if way == "Python" else compiled_step(model, acceleration.compiled())
+        step = prequential_step(model) if way == "Python" else compiled_step(model, steps_module())
         part = [(EVENTS[index], level) for index, level in chosen[place * length : (place + 1) * length]]
         expected = [plain.run(features_of(event), level) for event, level in part]
         if way == "many" and part:
@@ -280,14 +287,14 @@ def test_inexact_code_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     acceleration.unload()
     monkeypatch.setattr(acceleration, "takes_exact_roots", lambda _module: False)
     assert "last bits" in (acceleration.load() or "")
-    assert acceleration.compiled() is None
+    assert acceleration.machine() is None
     monkeypatch.undo()
     assert acceleration.load() is None
 
 
 def test_steps_that_differ_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """As those that an older version left on disk, with other constants: they are tried before they are trusted."""
-    module = acceleration.compiled()
+    module = steps_module()
     assert acceleration.steps_agree(module)
     for place in (module.MEMORY, module.SPREAD_RATE, module.FIRST_SPREAD, module.REFRESH, module.DEVIATIONS):
         others = guarded_arrays._CONSTANTS.copy()
