@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, though not by the stubs
 
 from consumer.kafka.broker import ClientIdentity, KafkaBroker
 from consumer.kafka.topics import TopicNames
@@ -88,6 +88,9 @@ class Arena(Protocol):
     def visible(self, partition: int) -> list[bytes | None]:
         """Return what a read_committed reader of the output sees."""
 
+    def end(self, topic: str, partition: int) -> int:
+        """Return the offset that the next record will get, committed or not."""
+
     def delete_below(self, topic: str, partition: int, offset: int) -> None:
         """Let retention remove records."""
 
@@ -144,6 +147,10 @@ class SimulatedArena:
         """Read, once the markers under way are written."""
         self._cluster.advance(3.0)
         return [record.value for record in self._cluster.committed_records(self.output, partition)]
+
+    def end(self, topic: str, partition: int) -> int:
+        """Look."""
+        return self._cluster.log(topic, partition).end
 
     def delete_below(self, topic: str, partition: int, offset: int) -> None:
         """Delete."""
@@ -236,6 +243,13 @@ class RealArena:
     def visible(self, partition: int) -> list[bytes | None]:
         """Read to the last stable offset."""
         return [message.value() for message in read_all(self._servers, self.output)[partition]]
+
+    def end(self, topic: str, partition: int) -> int:
+        """Ask for the high watermark."""
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest()}  # type: ignore[no-untyped-call]
+        (future,) = self._admin.list_offsets(asked).values()
+        offset: int = future.result(30).offset
+        return offset
 
     def delete_below(self, topic: str, partition: int, offset: int) -> None:
         """Delete records, once they are all there: the marker of a commit comes some time after the commit."""
