@@ -28,12 +28,8 @@ class Snapshot(NamedTuple):
     Attributes:
         owner: the assignment that took it; what it becomes must not touch a later one.
         offset: the state's next offset.
-    <<<<<<< HEAD
-        sections: the pickled sections.
-        pause_seconds: how long the loop stood still for it.
-    =======
         sections: the state's, as `consumer.learning.state` has them; nothing may change them any more.
-    >>>>>>> 8d368d9 (State format 3: ledger and identities as raw columns, checked as arrays)
+        pause_seconds: how long the loop stood still for it.
     """
 
     owner: object
