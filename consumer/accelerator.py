@@ -1,4 +1,4 @@
-"""When machine code is worth its second of loading: once a worker has seen so much that more will come."""
+"""When machine code is worth its second of loading: once a worker knows of much to do, or has seen that much."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _WORTH_RECORDS: Final = 10_000
+_WORTH_BACKLOG: Final = 100_000
+"""What lies ahead at a start: in Python it would take longer than the loading does."""
 _BACKLOG_RECORDS: Final = 1_000
 """A poll brings so many of one partition only where more are waiting."""
 _WAIT_SECONDS: Final = 1.5
@@ -65,13 +67,27 @@ class Accelerator:
     ) -> None:
         self._load = load
         self._log = log
-        self._left = _WORTH_RECORDS
+        self._ahead = 0
+        self._seen = 0
+        self._has_begun = False
+        self._loading: threading.Thread | None = None  # until a batch has waited for it
+
+    def expect(self, records: int) -> None:
+        """Take note of records that a partition is behind: a backlog is met with machine code from its first batch."""
+        self._ahead += records
+        if self._ahead >= _WORTH_BACKLOG:
+            self._begin()
 
     def note(self, records: int) -> None:
-        """Take note of records that were processed in a batch."""
-        if self._left > 0:
-            self._left -= records
-            if self._left <= 0:
-                loading = self._load(self._log)
-                if loading is not None and records >= _BACKLOG_RECORDS:
-                    loading.join(_WAIT_SECONDS)
+        """Take note of records that are about to be processed in a batch."""
+        self._seen += records
+        if self._seen >= _WORTH_RECORDS:
+            self._begin()
+        if self._loading is not None and records >= _BACKLOG_RECORDS:
+            self._loading.join(_WAIT_SECONDS)
+            self._loading = None
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._loading = self._load(self._log)

@@ -57,6 +57,7 @@ class Assigned:
         durable: a checkpoint that is durable and waits for a commit to refer to it.
         is_snapshot_pending: a snapshot is on its way to the store.
         retention: what is watched of the log while checkpoints fail; None while they do not.
+        behind: how many offsets lay ahead of its state when it got it.
         snapshot_at: when the last snapshot was taken, on the loop's clock.
         waits_for: why a restore waits; empty where it does not.
         last_timestamp_ms: Kafka timestamp of the last record in the open transaction.
@@ -78,6 +79,7 @@ class Assigned:
         self.durable: CheckpointName | None = None
         self.is_snapshot_pending = False
         self.retention: RetentionWatch | None = None
+        self.behind = 0
         self.snapshot_at = now
         self.last_timestamp_ms: int | None = None
         self.waits_for = ""

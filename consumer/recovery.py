@@ -171,6 +171,7 @@ class Recovery:
             self._descend(assigned, goal, connection)
             return
         assigned.begin_fresh(self._new_task(partition, first))
+        assigned.behind = end - first
         self._log.info("partition_fresh", partition=partition, offset=first)
 
     def _adopt(self, assigned: Assigned, reference: Reference, committed_offset: int) -> None:
@@ -221,10 +222,11 @@ class Recovery:
     def _stand_on(self, rung: Rung, assigned: Assigned, connection: Connection) -> bool:
         """Begin with a rung; False, logged and counted, where it does not hold."""
         goal, partition = assigned.destination, assigned.partition
-        low, _ = connection.log_range(partition)
+        low, end = connection.log_range(partition)
         task = self._task_of(rung, assigned, low)
         if task is None:
             return False
+        assigned.behind = end - task.next_offset
         assigned.task, assigned.rung = task, rung
         assigned.confirmed = deque([rung.name.offset] if rung.name is not None else [])
         self._metrics.restored(rung.outcome)

@@ -318,10 +318,10 @@ class Worker:
             return False
         if assigned.phase is _REPLAYING:
             return self._replay_batch(assigned, batch, running)
+        self._accelerator.note(len(batch))
         published = task.process_batch(batch, partial(self._judge, task))
         self._transaction.add_batch(batch.partition, len(batch), published)
         assigned.last_timestamp_ms = batch.timestamps_ms[-1]
-        self._accelerator.note(len(batch))
         return True
 
     def _replay_batch(self, assigned: Assigned, batch: RecordBatch, running: dict[int, Assigned]) -> bool:
@@ -330,8 +330,8 @@ class Worker:
         below = bisect_left(batch.offsets, goal.offset)
         if goal.asks_for_outputs or not below:
             return False
-        task.replay_batch(batch.part(0, below))
         self._accelerator.note(below)
+        task.replay_batch(batch.part(0, below))
         is_all_below = below == len(batch)
         if (is_all_below and task.next_offset < goal.offset) or not self._has_arrived(assigned, running):
             return True
@@ -426,6 +426,9 @@ class Worker:
             for assigned in self._assignment.running().values():
                 assigned.state.partitions = self._partitions
         self._assignment.restore_gained(self._connection, lambda: self._health.beat("restore"))
+        for assigned in gained:
+            if assigned.phase is not Phase.GAINED and assigned.state.takes_batches:
+                self._accelerator.expect(assigned.behind)
         self._assignment.start_committed(self._connection)
         self._replay_progress.turn()
         self._metrics.count("phase_seconds", self._clock() - started, "restore")

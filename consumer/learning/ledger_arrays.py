@@ -1,10 +1,11 @@
 """The stock ledger as arrays, for machine code; it keeps to `consumer.learning.ledger.Ledger`.
 
-A million items take about 100 bytes each and the bytes of their keys, and a snapshot is a copy of three arrays.
+A million items take about 120 bytes each and the bytes of their keys, and a snapshot is a copy of three arrays.
 """
 
 from __future__ import annotations
 
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ _LEAST_ITEMS: Final = 1_024
 _LEAST_STORES: Final = 64
 _KEY_BYTES: Final = 16
 _NOT_NUMBERED: Final = -1
+_UNSHARED: Final = 2
 
 
 class LedgerArrays:
@@ -61,6 +63,7 @@ class LedgerArrays:
         self.store_names: list[str] = []
         self.store_keys: list[bytes] = []
         self._store_at: dict[str, int] = {}
+        self._copies = Copies()
         self._take_over(columns)
 
     def __len__(self) -> int:
@@ -153,12 +156,13 @@ class LedgerArrays:
     def columns(self) -> LedgerColumns:
         """Return the state by columns, none of which changes any more."""
         items = len(self)
+        levels, observed, days = self._copies.of(self.levels[:items], self.observed[:items], self.days[:items])
         return LedgerColumns(
             self.newest_day,
-            _copied(self.levels[:items]),
-            _copied(self.observed[:items]),
-            _copied(self.days[:items]),
-            _copied(self.lengths[:items]),
+            levels,
+            observed,
+            days,
+            self.lengths[:items],  # never changed where they stand, like the keys
             self.heap[: self.counters[self._taking.KEY_BYTES]],
         )
 
@@ -226,18 +230,36 @@ class LedgerArrays:
         return None if level == NO_NUMBER else level, int(self.observed[slot]), int(self.days[slot])
 
 
+class Copies:
+    """Copies of columns, into memory that is used again once nobody holds the copies made before.
+
+    Fresh memory costs more than the copying: the system gives it page by page. Nor does the copying let go of the
+    interpreter's lock, as NumPy's own does: the loop would then wait, once a column, until the checkpoint's writer lets
+    go of it.
+    """
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def of(self, *columns: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return copies of columns, each one-dimensional and without gaps."""
+        size = sum(column.nbytes for column in columns)
+        # Every view of the memory holds it, so without any it is this object's alone, and the argument of the call.
+        if len(self._memory) < size or getrefcount(self._memory) > _UNSHARED:
+            self._memory = np.empty(size + size // 8, np.uint8)
+        copies, start = [], 0
+        for column in columns:
+            place = self._memory[start : start + column.nbytes]
+            place.data[:] = column.view(np.uint8).data
+            copies.append(place.view(column.dtype))
+            start += column.nbytes
+        return copies
+
+
 def _key_of(item: str) -> tuple[Any, int]:
     """Return an item's key as an array, and how many bytes of it are the store's."""
     key = item.encode()
     return np.frombuffer(bytearray(key), np.uint8), key.index(b"\x1f")
-
-
-def _copied(column: NDArray[Number]) -> NDArray[Number]:
-    """Return a copy, made without letting go of the interpreter's lock.
-
-    NumPy's own copying lets go of it, and the loop then waits, once a column, until the checkpoint's writer does.
-    """
-    return np.frombuffer(column.tobytes(), column.dtype)
 
 
 def _resized(column: NDArray[Number], kept: int, size: int) -> NDArray[Number]:

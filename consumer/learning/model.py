@@ -109,9 +109,19 @@ class Models:
         self._is_one = scope is ModelScope.PARTITION
         self._kind = kind
         self._by_scope: dict[str, StockModel] = {}
+        self._takes_batches: bool | None = None
 
     def __len__(self) -> int:
         return len(self._by_scope)
+
+    @property
+    def take_batches(self) -> bool:
+        """Tell whether there is one model for the whole partition, and it has `steps`, be it there yet or not."""
+        if not self._is_one:
+            return False
+        if self._takes_batches is None:
+            self._takes_batches = (self.only() or self._kind.new()).takes_batches
+        return self._takes_batches
 
     def only(self) -> StockModel | None:
         """Return the one model of the whole partition; None where there is none yet, or one for each store or item."""
@@ -149,6 +159,7 @@ class Models:
         """
         if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
             raise ValueError("expected the states of models by their scopes")
+        self._takes_batches = None
         try:
             self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
         except ValueError:

@@ -209,8 +209,7 @@ class PartitionTask:
     @property
     def takes_batches(self) -> bool:
         """Tell whether `process_batch` has a faster way than `process` for each record."""
-        model = self._models.only()
-        return model is not None and model.takes_batches
+        return self._models.take_batches
 
     def process_batch(self, batch: RecordBatch, judge: Callable[[Record], None]) -> Published:
         """Apply the next records as `process` would, one after the other, and return what to publish for them.
@@ -228,20 +227,25 @@ class PartitionTask:
         self._apply_batch(batch, lambda _record: None, None)
 
     def _apply_batch(self, batch: RecordBatch, judge: Callable[[Record], None], published: Published | None) -> None:
-        take = self._ways_through(batch, published)
         at, end = 0, len(batch)
+        while at < end and self._models.only() is None:  # the first event that can be learned from makes the model
+            self._apply_one(batch.record(at), judge, published)
+            at += 1
+        take = self._ways_through(batch, published)
         while at < end:
             ran_to = take(at)
             if ran_to > at:
                 at = ran_to
                 continue
-            record = batch.record(at)
-            output = self.process(record)
-            if output is not None and output.outcome is not _PREDICTION:
-                judge(record)
-            if output is not None and published is not None:
-                published.add(output)
+            self._apply_one(batch.record(at), judge, published)
             at += 1
+
+    def _apply_one(self, record: Record, judge: Callable[[Record], None], published: Published | None) -> None:
+        output = self.process(record)
+        if output is not None and output.outcome is not _PREDICTION:
+            judge(record)
+        if output is not None and published is not None:
+            published.add(output)
 
     def _ways_through(self, batch: RecordBatch, published: Published | None) -> Callable[[int], int]:
         """Return what applies the run of plain, new events that begins at an index, and says where it ends.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from consumer.learning import taking
 from consumer.learning.ledger_arrays import LedgerArrays
-from consumer.learning.ledger_columns import LedgerColumns
+from consumer.learning.ledger_columns import LEVELS, LedgerColumns
 from consumer.learning.window_arrays import WindowArrays
 
 ITEMS: Final = [f"{store}\x1f{sku}" for store in ("a", "ab", "ü") for sku in ("1", "2", "x" * 64)]
@@ -55,6 +55,32 @@ def test_ledger_arrays_answer_and_hold_what_the_ledger_does(
     assert sections(arrays.snapshot()) == sections(plain.snapshot())
     assert sections(LedgerArrays(taking, arrays.columns()).snapshot()) == sections(plain.snapshot())
     check_stores(arrays, plain)
+
+
+def test_a_snapshot_that_is_held_never_changes() -> None:
+    """Its memory is used again only once nobody holds it, be it by one column alone."""
+    arrays = LedgerArrays(taking, Ledger().columns())
+
+    def snapshot(level: int) -> dict[str, Any]:
+        arrays.enter(ITEMS[0], arrays.look(ITEMS[0], 0, level, START_DAY * DAY_US))
+        return arrays.snapshot()
+
+    held = [snapshot(1), snapshot(2)]
+    kept = [sections(each) for each in held]
+    level = held[0][LEVELS]
+    places = {address(each[LEVELS]) for each in held}
+    held[0].clear()
+    third = snapshot(3)
+    assert address(third[LEVELS]) not in places
+    assert (bytes(level), sections(held[1])) == (kept[0][LEVELS], kept[1])
+    place = address(third[LEVELS])
+    del third
+    assert address(snapshot(4)[LEVELS]) == place
+
+
+def address(section: Any) -> int:
+    """Return where a section lies in memory."""
+    return int(np.frombuffer(section, np.uint8).ctypes.data)
 
 
 def check_stores(arrays: LedgerArrays, plain: Ledger) -> None:

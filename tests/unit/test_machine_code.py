@@ -363,6 +363,29 @@ def test_it_is_loaded_once_and_only_for_a_worker_with_much_to_do() -> None:
     assert len(loads) == 1
 
 
+def test_a_backlog_is_met_with_machine_code() -> None:
+    """It is loaded from where partitions are restored on, and the first large batch waits for it."""
+    loads: list[object] = []
+    waited: list[float] = []
+
+    def load(log: object) -> Any:
+        loads.append(log)
+        return SimpleNamespace(join=waited.append)
+
+    acceleratable = Accelerator(load, None)  # type: ignore[arg-type]  # no log is written here
+    for _ in range(3):
+        acceleratable.expect(33_000)
+    assert loads == []
+    acceleratable.expect(1_000)
+    assert len(loads) == 1
+    acceleratable.note(10)
+    assert waited == []
+    acceleratable.note(2_000)
+    acceleratable.note(20_000)
+    assert waited == [1.5]
+    assert len(loads) == 1
+
+
 @pytest.mark.parametrize(("records", "waits"), [(999, []), (1_000, [1.5])])
 def test_a_worker_that_is_behind_waits_for_it_a_little(records: int, waits: list[float]) -> None:
     """One that keeps up does not."""

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from consumer import accelerator
 from consumer.assigned import Phase
 from consumer.checkpoint.reference import decode_reference
 from consumer.errors import AbortError, FencedError, NameClashError, RebuildError, RetryError
@@ -56,6 +57,24 @@ def test_what_a_restart_predicts_first_is_committed_at_once(new_worker: Callable
     ends = [index for index, name in enumerate(journal) if name == "commit"]
     produced = [journal[start:end].count("produce") for start, end in pairwise([0, *ends])]
     assert produced[:3] == [10, 20, 20]
+
+
+@pytest.mark.parametrize(("records", "loads"), [(59, 0), (60, 1)])
+def test_machine_code_is_loaded_before_the_first_record_of_a_backlog(
+    new_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch, records: int, loads: int
+) -> None:
+    """A start with less to do does not pay for it."""
+    monkeypatch.setattr(accelerator, "_WORTH_BACKLOG", 60)
+    log = Log(records)
+    published_before: list[int] = []
+
+    def load(_log: object) -> None:
+        published_before.append(len(log.outputs))
+
+    worker = new_worker(log)
+    worker._accelerator = accelerator.Accelerator(load, None)  # type: ignore[arg-type]  # no log is written here
+    worker.run()
+    assert published_before == [0] * loads
 
 
 def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(new_worker: Callable[..., Worker]) -> None:
