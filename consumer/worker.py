@@ -281,6 +281,8 @@ class Worker:
         return self._clock() - self._committed_at >= self._settings.commit_interval_ms / 1000
 
     def _poll_seconds(self) -> float:
+        if self._assignment.in_phase(Phase.FRESH):
+            return 0.0  # what they wait for is this loop's own: a commit, then to be started
         if not self._transaction.is_open:
             return _POLL_SECONDS
         return max(0.0, min(_POLL_SECONDS, self._settings.commit_interval_ms / 1000 - self._transaction.age))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from confluent_kafka import Message
+
 from consumer.kafka.headers import headers_of
 from consumer.record import Record, RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import KafkaError
 
 _NO_TIMESTAMP: Final = -1
 
@@ -31,7 +33,7 @@ def record_of(message: Message) -> Record:
 
 def runs_of(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], KafkaError | None]]:
     """Return the messages in their order: runs of one partition's, and each that is an error alone, with its error."""
-    errors = [message.error() for message in messages]
+    errors = list(map(Message.error, messages))
     start = 0
     for at, error in enumerate(errors):
         if error is not None:
@@ -42,7 +44,10 @@ def runs_of(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Ka
 
 
 def _by_partition(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], None]]:
-    partitions = [message.partition() for message in messages]
+    partitions = list(map(Message.partition, messages))
+    if len(set(partitions)) == 1:
+        yield messages, None
+        return
     starts = [at for at, pair in enumerate(pairwise(partitions), 1) if pair[0] != pair[1]]
     for start, stop in pairwise([0, *starts, len(messages)] if messages else ()):
         yield messages[start:stop], None
@@ -52,9 +57,9 @@ def batch_of_messages(messages: Sequence[Message]) -> RecordBatch:
     """Return fetched messages of one partition, none of them an error, as a batch."""
     return RecordBatch(
         messages[0].partition(),  # type: ignore[arg-type]  # a fetched message has one
-        [message.offset() for message in messages],  # type: ignore[misc]
-        [timestamp if kind else _NO_TIMESTAMP for kind, timestamp in [message.timestamp() for message in messages]],
-        [message.key() for message in messages],
-        [message.value() for message in messages],
+        list(map(Message.offset, messages)),  # type: ignore[arg-type]
+        [timestamp if kind else _NO_TIMESTAMP for kind, timestamp in map(Message.timestamp, messages)],
+        list(map(Message.key, messages)),
+        list(map(Message.value, messages)),
         lambda index: headers_of(messages[index]),
     )
