@@ -10,13 +10,15 @@ import contextlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from consumer.settings import LogFormat
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 SUPERVISED: Final = "SMART_INVENTORY_SUPERVISED"
@@ -88,10 +90,33 @@ def quiet() -> FilteringBoundLogger:
     return log
 
 
+class Below(Protocol):
+    """What stands on the terminal below the log's last line."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Make room for a line, which is written within, and stand below it again."""
+
+
+def put_below(below: Below) -> None:
+    """Let something stand below the log's lines from now on: neither tears the other."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Lines):
+            handler.below = below
+
+
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # the stream's type is of no use here
     """Writes lines; where they cannot be written any more, says so once: the worker's work goes on without a log."""
 
     _is_told = False
+    below: Below | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, above whatever stands below."""
+        if self.below is None:
+            super().emit(record)
+            return
+        with self.below.aside():
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the library's name
         """Tell it once on standard error; what is no error of writing is Python's own to report."""

@@ -1,8 +1,10 @@
-"""What a long replay says of itself: a line now and then with how much is done, how much is left, and for how long."""
+"""How far replays are: what is done, what is left, at which speed and for how long; the log's lines about it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from consumer.assigned import Phase
 
@@ -14,45 +16,154 @@ if TYPE_CHECKING:
     from consumer.assigned import Assigned
     from consumer.assignment import Assignment
 
-_INTERVAL_SECONDS: Final = 10.0
+_SPEED_SECONDS: Final = 10.0
+"""The present speed is that of so many seconds."""
+
+
+class Moment(NamedTuple):
+    """How far all replays are.
+
+    Attributes:
+        partitions: those that still replay.
+        replayed: records done, those of partitions included that have arrived meanwhile.
+        remaining: records left.
+        rate: records a second, at present.
+    """
+
+    partitions: list[int]
+    replayed: int
+    remaining: int
+    rate: float
+
+    @property
+    def total(self) -> int:
+        """All records, done and left."""
+        return self.replayed + self.remaining
+
+    @property
+    def percent(self) -> int:
+        """How much of them is done; 100 only when all is."""
+        return 100 * self.replayed // self.total if self.total else 100
+
+    @property
+    def seconds_left(self) -> int | None:
+        """The time left at the present speed; None where nothing moves."""
+        return round(self.remaining / self.rate) if self.rate > 0 else None
+
+
+class ReplayDisplay(Protocol):
+    """Shows replays to whoever watches. No method may block for long: the loop waits.
+
+    Attributes:
+        interval: seconds between two showings, and before the first.
+    """
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two showings, and before the first."""
+
+    def show(self, moment: Moment) -> None:
+        """Show how far they are."""
+
+    def end(self) -> None:
+        """Nothing replays any more; may be called more than once."""
+
+
+class ReplayLines:
+    """A line of the log now and then: of replays that are over within 10 s it says nothing."""
+
+    interval = 10.0
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+
+    def show(self, moment: Moment) -> None:
+        """Write the line."""
+        self._log.info(
+            "replaying",
+            partitions=moment.partitions,
+            percent=moment.percent,
+            replayed=moment.replayed,
+            remaining=moment.remaining,
+            records_per_second=round(moment.rate),
+            seconds_left=moment.seconds_left,
+        )
+
+    def end(self) -> None:
+        """Say nothing: `partition_live` has said it of each."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """The offsets of one replay, as far as was seen: where it began, where it stands, where it will end."""
+
+    begun: int
+    stands: int
+    goal: int
 
 
 class ReplayProgress:
-    """Tells of replays that take long; of those that are over within 10 s it says nothing.
+    """Follows the replays and has them shown.
 
     Args:
+        display: where they are shown.
         clock: the loop's monotonic clock, in seconds.
     """
 
-    def __init__(self, assignment: Assignment, log: FilteringBoundLogger, clock: Callable[[], float]) -> None:
+    def __init__(self, assignment: Assignment, display: ReplayDisplay, clock: Callable[[], float]) -> None:
         self._assignment = assignment
-        self._log = log
+        self._display = display
         self._clock = clock
-        self._told_at: float | None = None
-        self._begun: dict[Assigned, int] = {}  # offsets where each replay began, as far as was seen
-        self._told: dict[Assigned, int] = {}  # offsets when last told
+        self._ways: dict[Assigned, _Way] = {}
+        self._due = 0.0
+        self._done = 0  # records, of whichever partition
+        self._seen: deque[tuple[float, int]] = deque()  # when, and how many were done by then
 
     def turn(self) -> None:
-        """Say how far the replays are, if it is time."""
+        """Show how far the replays are, if it is time; one of the loop's turns is over."""
         replaying = self._assignment.in_phase(Phase.REPLAYING)
+        if not replaying:
+            self.end()
+            return
         now = self._clock()
-        if not replaying or self._told_at is None:
-            self._told_at = now if replaying else None
-            self._begun = self._told = {assigned: assigned.state.next_offset for assigned in replaying}
+        is_first = not self._ways
+        if not is_first and now < self._due:
             return
-        seconds = now - self._told_at
-        if seconds < _INTERVAL_SECONDS:
+        self._look(replaying)
+        self._due = now + self._display.interval
+        self._seen.append((now, self._done))
+        if is_first:
             return
-        offsets = {assigned: assigned.state.next_offset for assigned in replaying}
-        self._begun = {assigned: self._begun.get(assigned, offset) for assigned, offset in offsets.items()}
-        remaining = sum(assigned.destination.offset - offset for assigned, offset in offsets.items())
-        rate = sum(offset - self._told.get(assigned, offset) for assigned, offset in offsets.items()) / seconds
-        self._log.info(
-            "replaying",
-            partitions=sorted(assigned.partition for assigned in replaying),
-            replayed=sum(offset - self._begun[assigned] for assigned, offset in offsets.items()),
-            remaining=remaining,
-            records_per_second=round(rate),
-            seconds_left=round(remaining / rate) if rate > 0 else None,
+        while len(self._seen) > 2 and now - self._seen[1][0] >= _SPEED_SECONDS:  # noqa: PLR2004 -- a speed needs two
+            self._seen.popleft()
+        since, done = self._seen[0]
+        ways = self._ways.values()
+        self._display.show(
+            Moment(
+                partitions=sorted(assigned.partition for assigned in replaying),
+                replayed=sum(way.stands - way.begun for way in ways),
+                remaining=sum(way.goal - way.stands for way in ways),
+                rate=(self._done - done) / (now - since),
+            )
         )
-        self._told_at, self._told = now, offsets
+
+    def end(self) -> None:
+        """Show nothing more: the replays are over, or the worker leaves."""
+        if self._ways:
+            self._ways.clear()
+            self._seen.clear()
+            self._display.end()
+
+    def _look(self, replaying: list[Assigned]) -> None:
+        """Take note of where each replay stands."""
+        ways = {assigned: way for assigned, way in self._ways.items() if assigned.phase is Phase.LIVE}  # arrived
+        for way in ways.values():
+            self._done += way.goal - way.stands
+            way.stands = way.goal
+        for assigned in replaying:
+            offset, goal = assigned.state.next_offset, assigned.destination.offset
+            way = self._ways.get(assigned) or _Way(offset, offset, goal)
+            self._done += max(0, offset - way.stands)
+            # One that stands on a lower rung now has more to do.
+            ways[assigned] = _Way(min(way.begun, offset), offset, goal)
+        self._ways = ways

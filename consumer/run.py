@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from consumer import __version__, hash_seed
+from consumer import __version__, hash_seed, logs
 from consumer.checkpoint.store import StoreError, UnreachableError
 from consumer.errors import BrokerError, CheckpointsError, ExitCode, RebuildError, RetryError, SettingsError
 from consumer.health import STALE_SECONDS, Health, serve
@@ -20,6 +20,7 @@ from consumer.kafka.topics import TopicNames
 from consumer.last_resort import LastResort
 from consumer.metrics import Metrics
 from consumer.permissions import NONE_GIVEN, Permissions
+from consumer.replay_progress import ReplayLines
 from consumer.settings import Guarantee, Settings, check_for_run, kafka_properties
 from consumer.stores import open_store
 from consumer.watchdog import Watchdog, check_limit, livez_seconds
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from consumer.broker import Connection, InputTopic, RebalanceListener
     from consumer.checkpoint.store import CheckpointStore
+    from consumer.replay_progress import ReplayDisplay
     from consumer.skips import SkipRange
     from consumer.worker import Worker
 
@@ -86,6 +88,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
             connecting = pool.submit(_connect, broker, listener, log, lambda: process.is_asked, health)
             from consumer.assembly import build_worker  # noqa: PLC0415
             from consumer.model_trial import try_before_first_event  # noqa: PLC0415
+            from consumer.surroundings import REAL  # noqa: PLC0415
 
             found = connecting.result()
         if found is None:
@@ -97,6 +100,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
                 settings.model, connection, topic.partitions, log, lambda: health.beat("model_trial")
             )
             health.beat("start")
+            replays = _replay_display(settings, log, at_the_end)
             worker = build_worker(
                 settings,
                 broker=broker,
@@ -109,6 +113,7 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
                 stop_at_end=stop_at_end,
                 skips=skips,
                 permissions=permissions,
+                surroundings=REAL._replace(replays=replays),
             )
         except BaseException:
             connection.leave()
@@ -127,6 +132,19 @@ def run_worker(  # noqa: PLR0913 -- what one start is told
         except BaseException:
             worker.leave()
             raise
+
+
+def _replay_display(settings: Settings, log: FilteringBoundLogger, at_the_end: ExitStack) -> ReplayDisplay:
+    """Return a bar where a person watches this one worker, taken away at the end; else lines of the log."""
+    if logs.is_text(settings.log_format) and not os.environ.get(logs.SUPERVISED):
+        from consumer.replay_bar import bar_on_terminal  # noqa: PLC0415 -- only where one may be drawn
+
+        bar = bar_on_terminal()
+        if bar is not None:
+            logs.put_below(bar)
+            at_the_end.callback(bar.end)
+            return bar
+    return ReplayLines(log)
 
 
 def _check(

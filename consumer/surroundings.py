@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from consumer.checkpoint.store import CheckpointReads, CheckpointStore
     from consumer.checkpoint.writer import Sealing, Writer
+    from consumer.replay_progress import ReplayDisplay
 
 
 class Surroundings(NamedTuple):
@@ -28,6 +29,7 @@ class Surroundings(NamedTuple):
         new_writer: what makes checkpoints durable, and when.
         reads_of: how the loop reads a store.
         accelerate: begins to load machine code for the models, beside the loop.
+        replays: where replays are shown; None is the log.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -35,6 +37,7 @@ class Surroundings(NamedTuple):
     new_writer: Callable[[Sealing], Writer] = BackgroundWriter
     reads_of: Callable[[CheckpointStore], CheckpointReads] = BackgroundReads
     accelerate: Callable[[FilteringBoundLogger], Thread | None] = load_beside
+    replays: ReplayDisplay | None = None
 
 
 REAL: Final = Surroundings()

@@ -39,7 +39,7 @@ from consumer.learning.task import PartitionTask, Tally
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.record import RecordBatch
 from consumer.recovery import Recovery
-from consumer.replay_progress import ReplayProgress
+from consumer.replay_progress import ReplayLines, ReplayProgress
 from consumer.settings import GapPolicy
 from consumer.surroundings import REAL, Surroundings
 from consumer.transaction import Transaction
@@ -148,7 +148,7 @@ class Worker:
             metrics=metrics,
             log=log,
         )
-        self._replay_progress = ReplayProgress(self._assignment, log, clock)
+        self._replay_progress = ReplayProgress(self._assignment, surroundings.replays or ReplayLines(log), clock)
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
             writer=surroundings.new_writer(Sealing(store, identity, admitted=admitted, key=settings.signing_key())),
@@ -239,6 +239,7 @@ class Worker:
     def _finish(self) -> None:
         """Checkpoint where everything stands and commit once more, so that the next start replays nothing."""
         self._health.not_ready("stopping")
+        self._replay_progress.end()
         self._commit()  # first of all: a transaction left open while checkpoints are written could time out
         if not self._checkpointing.finish(self._settings.shutdown_seconds / 2, lambda: self._health.beat("finish")):
             self._log.error("stopped_without_checkpoint", reason="a checkpoint could not be written in time")
@@ -266,6 +267,7 @@ class Worker:
             self._metrics.count("phase_seconds", self._clock() - processing, "process")
         if not self._assignment.is_settled:
             self._restore()
+        self._replay_progress.turn()
         self._health.beat("checkpoint")
         self._checkpointing.turn(self._connection)
         if self._is_commit_due():
@@ -432,7 +434,6 @@ class Worker:
             if assigned.phase is not Phase.GAINED and assigned.state.takes_batches:
                 self._accelerator.expect(assigned.behind)
         self._assignment.start_committed(self._connection)
-        self._replay_progress.turn()
         self._metrics.count("phase_seconds", self._clock() - started, "restore")
 
     def _commit(self) -> None:
