@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     ml_model_path: str | None = Field(default=None, description="A pickled pipeline that new models begin with.")
     metrics_port: int = Field(default=8000, ge=0, le=65_535, description="/metrics, /livez, /readyz; 0 for a free one.")
     transaction_max_records: int = Field(
-        default=20_000, ge=1, le=1_000_000, description="A transaction is committed when it holds so many records."
+        default=50_000, ge=1, le=1_000_000, description="A transaction is committed when it holds so many records."
     )
     seen_ids: int = Field(default=100_000, ge=1, le=10_000_000, description="Identities remembered per partition.")
     item_retire_days: int = Field(

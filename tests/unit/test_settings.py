@@ -39,7 +39,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "MODEL_SCOPE": "partition",
     "ML_MODEL_PATH": None,
     "METRICS_PORT": 8000,
-    "TRANSACTION_MAX_RECORDS": 20_000,
+    "TRANSACTION_MAX_RECORDS": 50_000,
     "SEEN_IDS": 100_000,
     "ITEM_RETIRE_DAYS": 400,
     "MAX_INVALID_RATIO": 0.2,
