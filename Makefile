@@ -8,8 +8,8 @@ DEMO_DATA ?= synthetic
 READY := $(VENV)/.ready
 # As workers do, tests run under a fixed hash seed: on it depends in which order a model adds up, hence its last bits.
 FIXED := PYTHONHASHSEED=0
-# A process for each core, at most four, each with a broker of its own; a file's tests stay together.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# A process for each core, at most four, each with a broker of its own; a file's tests stay together, long files first.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint constraints.txt
 
 .PHONY: help demo demo-recovery test test-deep lint show chaos bench bench-check clean
@@ -61,7 +61,7 @@ chaos: $(READY) ## Every fault at once; MINUTES=3, SEED=, CLUSTER=1, STORE=s3, R
 bench: $(READY) ## Measure this worker beside bare River and its peers; EVENTS=, ROUNDS=; ANYWAY=1 on a busy machine.
 	@$(BIN)/python -m benchmarks.bench $(EVENTS:%=--events=%) $(ROUNDS:%=--rounds=%) $(ANYWAY:%=--anyway)
 
-bench-check: $(READY) ## Is the worker as fast as was recorded? Ratios to bare River only; RECORD=1 on a quiet machine.
+bench-check: $(READY) ## Is the worker as fast as was recorded? Ratios to bare River only, 5 minutes; RECORD=1 on a quiet machine.
 	@$(BIN)/python -m benchmarks.bench.check $(RECORD:%=--record)
 
 demo-recovery: $(READY) ## Kill the worker 20 times and count what a reader sees lost, doubled or differing (Docker, or Java 17 with Maven).

@@ -42,13 +42,20 @@ def s3_endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-def new_stage(broker: Broker, tmp_path: Path) -> Callable[..., Stage]:
-    """Make stages on the broker: topics, group and directory of their own."""
+def new_stage(broker: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Stage]:
+    """Make stages on the broker: topics, group and directory of their own; workers are forked, but of `cold` tests."""
+    forks = request.node.get_closest_marker("cold") is None
 
     def make(partitions: int = 2, root: Path | None = None) -> Stage:
-        return Stage(broker.bootstrap_servers, tmp_path / "stage", partitions=partitions, root=root)
+        return Stage(broker.bootstrap_servers, tmp_path / "stage", partitions=partitions, root=root, forks=forks)
 
     return make
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes: taken up last, one of them would leave all but one process idle."""
+    items.sort(key=lambda item: item.get_closest_marker("broker") is None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

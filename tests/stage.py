@@ -24,6 +24,7 @@ from consumer.simulate.sender import send
 from schemas.dead_letter import EXPECTED, MESSAGES
 from tests.kafka import create_topics, read_all, unique, wait_until, wait_until_stable
 from tests.messages import dead_letter, input_record, prediction
+from tests.nursery import nursery
 from tests.oracle import PartitionOracle, Published, differences, reference_pipeline
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from consumer.learning.fingerprint import LearningSettings
     from consumer.simulate.events import ShopEvent
     from consumer.simulate.sender import SendReport
+    from tests.nursery import Forked
 
 _NO_COORDINATOR = {
     KafkaError.NOT_COORDINATOR,
@@ -64,10 +66,21 @@ class Truth(NamedTuple):
 class WorkerProcess:
     """One `smart-inventory run` process, its log in a file."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str, root: Path = ROOT) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        *arguments: str,
+        root: Path = ROOT,
+        forks: bool = False,
+    ) -> None:
         self.log = log
         self._from = log.stat().st_size if log.exists() else 0  # earlier workers of this name logged there too
         self.started_at = time.monotonic()
+        self.process: subprocess.Popen[bytes] | Forked
+        if forks and root == ROOT:
+            self.process = nursery().start({**os.environ, **environment}, log, *arguments)
+            return
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "consumer", "run", *arguments],
@@ -158,7 +171,7 @@ def oracle_of(
 class Stage:
     """Topics, a group and a checkpoint directory that nobody else uses."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- where, and whence its workers come
         self,
         bootstrap_servers: str,
         directory: Path,
@@ -166,11 +179,13 @@ class Stage:
         partitions: int,
         prefix: str = "stage",
         root: Path | None = None,
+        forks: bool = False,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.directory = directory
         self.partitions = partitions
         self.root = root or ROOT
+        self._forks = forks
         self._prefix = prefix
         self.input = unique(f"{prefix}-in")
         # Event times lie in the past: under the default retention the broker would delete them within minutes.
@@ -207,7 +222,7 @@ class Stage:
         """Start a worker."""
         self.directory.mkdir(parents=True, exist_ok=True)
         log = self.directory / f"{instance}.log"
-        return WorkerProcess(self.environment(instance, **settings), log, *arguments, root=self.root)
+        return WorkerProcess(self.environment(instance, **settings), log, *arguments, root=self.root, forks=self._forks)
 
     def run_to_end(
         self, instance: str = "worker-0", seconds: float = 120, /, *, flags: Sequence[str] = (), **settings: str
@@ -260,12 +275,19 @@ class Stage:
         owned = {"group.id": unique("ends"), "isolation.level": isolation}
         reader = Consumer({"bootstrap.servers": self.bootstrap_servers, **owned})
         try:
-            return {
-                number: reader.get_watermark_offsets(TopicPartition(self.input, number), timeout=30)[1]
-                for number in range(self.partitions)
-            }
+            return wait_until(lambda: self._ends(reader), 30, "each partition to have a leader")
         finally:
             reader.close()
+
+    def _ends(self, reader: Consumer) -> dict[int, int]:
+        """Ask for the ends; nothing while a broker that was frozen is not their leader again."""
+        partitions = [TopicPartition(self.input, number) for number in range(self.partitions)]
+        try:
+            return {each.partition: reader.get_watermark_offsets(each, timeout=30)[1] for each in partitions}
+        except KafkaException as exception:
+            if exception.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            return {}
 
     def delete_topics(self) -> None:
         """Delete the input and the present output topics: a long run's would fill the disk, or stay with a user."""

@@ -41,7 +41,7 @@ def assert_true(stage: Stage) -> None:
 
 def survive_a_crash(stage: Stage, root: Path, crash_root: Path) -> None:
     """A worker dies between its offsets and its commit; the next one, from `root`, ends the work."""
-    stage.send(real_transactions(12_000, seed=3))
+    stage.send(real_transactions(9_000, seed=3))
     stage.root = crash_root
     with stage.worker("worker-0", "--stop-at-end", **SMALL_TRANSACTIONS) as worker:
         assert worker.wait() == -signal.SIGKILL

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.broker
 
-LONG: Final = {"KAFKA_TRANSACTION_TIMEOUT_MS": "600000"}
-"""Without settling, readers would wait ten minutes."""
+LONG: Final = {"KAFKA_TRANSACTION_TIMEOUT_MS": "600000", "KAFKA_SESSION_TIMEOUT_MS": "6000"}
+"""Without settling, readers would wait ten minutes; the session of a killed worker is over that much sooner."""
 
 DIES_IN_THE_FIFTH_COMMIT: Final = Edit(
     "consumer/transaction.py",
@@ -83,7 +83,7 @@ def readable(stage: Stage, isolation: str) -> int:
 def test_settle_frees_the_readers_of_a_lost_worker(new_stage: Callable[..., Stage], tmp_path: Path) -> None:
     """Refused while its session lasts; then readers are free at once, and nothing of what was open is ever seen."""
     stage = new_stage(partitions=1, root=edited_copy(tmp_path / "edited", DIES_IN_THE_FIFTH_COMMIT))
-    stage.send(real_transactions(15_000, seed=31))
+    stage.send(real_transactions(9_000, seed=31))
     with stage.worker(**LONG, TRANSACTION_MAX_RECORDS="200") as lost:
         assert lost.wait(60) == -9
     committed = readable(stage, "read_committed")
@@ -119,7 +119,7 @@ def test_settle_frees_the_readers_of_a_lost_worker(new_stage: Callable[..., Stag
 def test_a_fenced_worker_goes_on(new_stage: Callable[..., Stage]) -> None:
     """--even-if-alive against a worker that is frozen in the middle of a transaction: it recovers, exactly once."""
     stage = new_stage(partitions=1)
-    stage.send(real_transactions(20_000, seed=32))
+    stage.send(real_transactions(8_000, seed=32))
     settings = {**LONG, "TRANSACTION_MAX_RECORDS": "1000000", "COMMIT_INTERVAL_MS": "5000", "KAFKA_LINGER_MS": "0"}
     with stage.worker(**settings) as worker:
         wait_until(lambda: readable(stage, "read_uncommitted") > 100, 60, "outputs of an open transaction")

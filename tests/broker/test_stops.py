@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.stage import Stage, WorkerProcess
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.cold]
 
 
 def stopped(worker: WorkerProcess, code: ExitCode) -> str:

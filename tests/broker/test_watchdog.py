@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,15 +16,15 @@ from consumer.errors import ExitCode
 from tests.edits import Edit, edited_copy
 from tests.kafka import wait_until
 from tests.models.shop_models import NEVER_RETURNS
-from tests.stage import ROOT
+from tests.stage import ROOT, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from consumer.simulate.events import ShopEvent
     from tests.kafka import Broker
-    from tests.stage import Stage, WorkerProcess
+    from tests.stage import WorkerProcess
 
 pytestmark = pytest.mark.broker
 
@@ -136,27 +137,34 @@ def test_a_call_that_is_waited_for(new_stage: Callable[..., Stage], broker: Brok
     assert stage.differences(stage.truth(LINEAR)) == []
 
 
-def test_a_model_that_never_returns(new_stage: Callable[..., Stage]) -> None:
+@pytest.fixture(scope="module")
+def stuck(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, WorkerProcess]]:
+    """Workers by their models, started side by side: each stands still for the whole of its limit."""
+    events = list(valid_transactions(300))
+    with ExitStack() as stack:
+        workers = {}
+        for name in ("spinning", "gripping"):
+            stage = Stage(broker.bootstrap_servers, tmp_path_factory.mktemp(name), partitions=1)
+            stage.send([*events, never_returns(events[-1])])
+            workers[name] = stack.enter_context(stage.worker(**own(name)))
+        yield workers
+
+
+def test_a_model_that_never_returns(stuck: Mapping[str, WorkerProcess]) -> None:
     """Its function is named, in the log and in the stacks, and the record that it did not get over."""
-    stage = new_stage(partitions=1)
-    events = list(valid_transactions(300))
-    stage.send([*events, never_returns(events[-1])])
-    with stage.worker(**own("spinning")) as worker:
-        assert worker.wait(60 + IN_TIME) == ExitCode.STUCK
-        (line,) = worker.events("stuck")
-        assert (line["phase"], line["partition"], line["offset"]) == ("process", 0, 300)
-        assert "Spinning.search" in line["at"]
-        assert "in search" in worker.log.read_text()
+    worker = stuck["spinning"]
+    assert worker.wait(60 + IN_TIME) == ExitCode.STUCK
+    (line,) = worker.events("stuck")
+    assert (line["phase"], line["partition"], line["offset"]) == ("process", 0, 300)
+    assert "Spinning.search" in line["at"]
+    assert "in search" in worker.log.read_text()
 
 
-def test_a_call_that_holds_the_interpreters_lock(new_stage: Callable[..., Stage]) -> None:
+def test_a_call_that_holds_the_interpreters_lock(stuck: Mapping[str, WorkerProcess]) -> None:
     """No thread of Python runs any more, not even the watchdog's: the last resort dumps and ends the process."""
-    stage = new_stage(partitions=1)
-    events = list(valid_transactions(300))
-    stage.send([*events, never_returns(events[-1])])
-    with stage.worker(**own("gripping")) as worker:
-        assert worker.wait(60 + IN_TIME) == ExitCode.STUCK
-        assert not worker.events("stuck")  # there was nobody to write it
-        text = worker.log.read_text()
-        assert "Timeout (0:00:20)!" in text
-        assert "in call" in text
+    worker = stuck["gripping"]
+    assert worker.wait(60 + IN_TIME) == ExitCode.STUCK
+    assert not worker.events("stuck")  # there was nobody to write it
+    text = worker.log.read_text()
+    assert "Timeout (0:00:20)!" in text
+    assert "in call" in text

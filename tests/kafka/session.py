@@ -8,6 +8,9 @@ import pytest
 from .broker import Broker
 from .choice import find_broker
 
+# The coordinator looks for transactions that have timed out every 10 s. Each test that waits for one waited that long.
+_EAGER = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
+
 
 def session_broker() -> Iterator[Broker]:
     """Yield a ready broker and stop it afterwards; a fixture delegates to it with `yield from`.
@@ -20,5 +23,5 @@ def session_broker() -> Iterator[Broker]:
         if os.environ.get("CI") == "true":
             pytest.fail(str(choice), pytrace=False)
         pytest.skip(str(choice))
-    with choice.start() as broker:
+    with choice.start(properties=None if choice.kind == "external" else _EAGER) as broker:
         yield broker

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 #: Everything else stays at Kafka's default: retention, so that tests prove that topics set their own, and the
-#: transaction coordinator's scan interval of 10 s, so that time-outs behave as in production.
+#: transaction coordinator's scan interval of 10 s, so that time-outs behave as in production (`session` shortens it).
 SINGLE_NODE: Mapping[str, str] = MappingProxyType(
     {
         # Topics are created by name and partition count; a typing error must not create one.

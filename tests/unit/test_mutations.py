@@ -243,7 +243,7 @@ def test_careless_settings_are_found(load: Callable[[], Settings], monkeypatch: 
 # What hangs or crashes
 
 
-HANGS_AFTER_SECONDS = 20.0
+HANGS_AFTER_SECONDS = 12.0
 """Under a load of 20, a process that only starts and ends was seen to take longer than six."""
 
 
