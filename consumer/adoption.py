@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from consumer.checkpoint.envelope import EnvelopeError
 from consumer.checkpoint.reader import MissingCheckpointError
+from consumer.checkpoint.shards import joined
 from consumer.errors import StateError
 from consumer.goal import CommittedGoal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from consumer.checkpoint.envelope import Header, Identity
+    from consumer.checkpoint.joining import Opened
     from consumer.checkpoint.reader import CheckpointReader
     from consumer.checkpoint.reference import Reference
     from consumer.learning.task import PartitionTask
@@ -65,7 +67,7 @@ class Adoption:
         Raises:
             StateError: it is not allowed, or there is no such state; the message names what differs.
         """
-        opened: tuple[Header, Mapping[str, Buffer]] | None = None
+        opened: Opened | None = None
         unreadable = "there is none"
         try:
             opened = self._open(partition, reference)
@@ -97,17 +99,18 @@ class Adoption:
             )
         return self._take_over(partition, reference, *opened, change)
 
-    def _open(self, partition: int, reference: Reference) -> tuple[Header, Mapping[str, Buffer]] | None:
+    def _open(self, partition: int, reference: Reference) -> Opened | None:
         """Open the referenced checkpoint, which must be of the reference's own meaning."""
         name = self._reader.referenced(partition, reference)
         if name is None:
             return None
-        header, sections = self._reader.open(name)
+        opened = self._reader.open(name)
+        header = opened.header
         found = (header.topic_id, header.fingerprint, header.hash_seed)
         expected = (reference.topic_id, reference.fingerprint, reference.hash_seed)
         if found != expected:
             raise EnvelopeError(f"its header is another one's: expected {expected}; found {found}")
-        return header, sections
+        return opened
 
     def _change(self, reference: Reference, header: Header | None) -> str:
         """Say what differs, by name where a header tells."""
@@ -129,7 +132,7 @@ class Adoption:
         task = self._new_task(partition, reference.first_offset)
         keeps_models = all(header.meaning.get(name) == self._identity.meaning.get(name) for name in _KEEPS_MODELS)
         if not keeps_models:
-            sections = {**sections, "models": task.snapshot()["models"]}
+            sections = {**sections, "models": joined(task.snapshot())["models"]}
         try:
             self._reader.take_over(task, sections, header.offset)
         except EnvelopeError as error:

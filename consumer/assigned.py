@@ -7,6 +7,8 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from consumer.checkpoint.lineage import Lineage
+
 if TYPE_CHECKING:
     from consumer.checkpoint.reference import Reference
     from consumer.checkpoint.store import CheckpointName
@@ -56,6 +58,7 @@ class Assigned:
         confirmed: offsets of the checkpoints whose references were confirmed, the restored one first.
         durable: a checkpoint that is durable and waits for a commit to refer to it.
         is_snapshot_pending: a snapshot is on its way to the store.
+        lineage: what this assignment has written, for the writer alone.
         retention: what is watched of the log while checkpoints fail; None while they do not.
         behind: how many offsets lay ahead of its state when it got it.
         snapshot_at: when the last snapshot was taken, on the loop's clock.
@@ -78,6 +81,7 @@ class Assigned:
         self.confirmed: deque[int] = deque()
         self.durable: CheckpointName | None = None
         self.is_snapshot_pending = False
+        self.lineage = Lineage()
         self.retention: RetentionWatch | None = None
         self.behind = 0
         self.snapshot_at = now

@@ -145,7 +145,7 @@ class Checkpointing:
         task = assigned.state
         sections = task.snapshot()
         pause = self._clock() - started  # to hand it over is to put it into a queue
-        self._writer.submit(Snapshot(assigned, assigned.partition, task.next_offset, sections, pause))
+        self._writer.submit(Snapshot(assigned, assigned.partition, task.next_offset, sections, pause, assigned.lineage))
         assigned.is_snapshot_pending = True
         assigned.snapshot_at = started
         self._metrics.count("phase_seconds", pause, "snapshot")
@@ -186,6 +186,8 @@ class Checkpointing:
             partition=snapshot.partition,
             offset=snapshot.offset,
             bytes=written.size,
+            state_bytes=written.state_bytes,
+            parents=written.parents,
             seconds=round(written.seconds, 3),
             pause_ms=round(snapshot.pause_seconds * 1000, 3),
         )

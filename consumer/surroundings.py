@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from consumer.accelerator import load_beside
 from consumer.checkpoint.background_reads import BackgroundReads
+from consumer.checkpoint.lineage import USUAL
 from consumer.checkpoint.writer import BackgroundWriter
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from consumer.checkpoint.store import CheckpointReads, CheckpointStore
+    from consumer.checkpoint.joining import Opened
+    from consumer.checkpoint.lineage import Sharing
+    from consumer.checkpoint.store import CheckpointReads
     from consumer.checkpoint.writer import Sealing, Writer
     from consumer.replay_progress import ReplayDisplay
 
@@ -27,17 +30,19 @@ class Surroundings(NamedTuple):
         clock: monotonic, in seconds.
         sleep: waits that many seconds.
         new_writer: what makes checkpoints durable, and when.
-        reads_of: how the loop reads a store.
+        reads_of: how the loop reads checkpoints.
         accelerate: begins to load machine code for the models, beside the loop.
         replays: where replays are shown; None is the log.
+        sharing: when a checkpoint shares shards with earlier ones.
     """
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     new_writer: Callable[[Sealing], Writer] = BackgroundWriter
-    reads_of: Callable[[CheckpointStore], CheckpointReads] = BackgroundReads
+    reads_of: Callable[[CheckpointReads[Opened]], CheckpointReads[Opened]] = BackgroundReads
     accelerate: Callable[[FilteringBoundLogger], Thread | None] = load_beside
     replays: ReplayDisplay | None = None
+    sharing: Sharing = USUAL
 
 
 REAL: Final = Surroundings()

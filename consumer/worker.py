@@ -16,6 +16,7 @@ from consumer.accelerator import Accelerator
 from consumer.assigned import Phase
 from consumer.assignment import Assignment
 from consumer.broker import Notice, OutOfRange, Position
+from consumer.checkpoint.joining import JoinedReads
 from consumer.checkpoint.patient_reads import PatientReads
 from consumer.checkpoint.reader import CheckpointReader
 from consumer.checkpoint.writer import Sealing
@@ -112,7 +113,7 @@ class Worker:
         permissions: Permissions = NONE_GIVEN,
         surroundings: Surroundings = REAL,
     ) -> None:
-        clock = surroundings.clock
+        clock, key = surroundings.clock, settings.signing_key()
         self._broker = broker
         self._identity = identity
         self._learning = learning
@@ -128,10 +129,9 @@ class Worker:
         self._recovery = Recovery(
             identity=identity,
             reader=CheckpointReader(
-                PatientReads(surroundings.reads_of(store), clock=clock, metrics=metrics, log=log),
+                PatientReads(surroundings.reads_of(JoinedReads(store, key)), clock=clock, metrics=metrics, log=log),
                 identity,
                 admitted=admitted,
-                key=settings.signing_key(),
             ),
             new_task=self._new_task,
             topics={Outcome.PREDICTION: settings.output_topic, Outcome.DEAD_LETTER: settings.dead_letter_topic},
@@ -151,7 +151,9 @@ class Worker:
         self._replay_progress = ReplayProgress(self._assignment, surroundings.replays or ReplayLines(log), clock)
         self._checkpointing = Checkpointing(
             assignment=self._assignment,
-            writer=surroundings.new_writer(Sealing(store, identity, admitted=admitted, key=settings.signing_key())),
+            writer=surroundings.new_writer(
+                Sealing(store, identity, admitted=admitted, key=key, sharing=surroundings.sharing)
+            ),
             interval=settings.checkpoint_interval_seconds,
             max_replay_records=settings.max_replay_records,
             clock=clock,

@@ -63,7 +63,7 @@ class Place(ABC):
         """Return the workers' settings beyond the stage's."""
 
     @abstractmethod
-    def reads(self) -> CheckpointReads:
+    def reads(self) -> CheckpointReads[bytes]:
         """Return the store, to be read from here."""
 
 
@@ -88,7 +88,7 @@ class DirectoryPlace(Place):
         """Return its address."""
         return {"CHECKPOINT_URL": f"file:{self.disk.path}"}
 
-    def reads(self) -> CheckpointReads:
+    def reads(self) -> CheckpointReads[bytes]:
         """Return it."""
         return DirectoryStore(self.disk.path)
 
@@ -118,7 +118,7 @@ class TopicPlace(Place):
         """Return its address."""
         return {"CHECKPOINT_URL": f"kafka:{self._topic}"}
 
-    def reads(self) -> CheckpointReads:
+    def reads(self) -> CheckpointReads[bytes]:
         """Return it."""
         settings = Settings(checkpoint_url=f"kafka:{self._topic}")
         return open_store(settings, lambda: {"bootstrap.servers": self._stage.bootstrap_servers})
@@ -158,7 +158,7 @@ class BucketPlace(Place):
         """Return its address, and who may use it."""
         return {"CHECKPOINT_URL": f"s3://{self._bucket}", **self._endpoint.environment(self._proxy.port)}
 
-    def reads(self) -> CheckpointReads:
+    def reads(self) -> CheckpointReads[bytes]:
         """Return it, without the proxy."""
         os.environ.update(self._endpoint.environment())
         return BucketStore(Bucket("s3", self._bucket))

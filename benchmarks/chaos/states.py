@@ -7,12 +7,14 @@ import pickle
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
+from consumer.checkpoint.joining import JoinedReads
 from consumer.checkpoint.reference import decode_reference
 from consumer.learning.state import MODELS
-from tests.sealing import unseal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from typing_extensions import Buffer
 
     from consumer.checkpoint.store import CheckpointReads
     from tests.stage import Stage
@@ -36,12 +38,13 @@ class FinalState(NamedTuple):
     content: str
 
 
-def final_states(stage: Stage, store: CheckpointReads) -> dict[int, FinalState]:
+def final_states(stage: Stage, store: CheckpointReads[bytes]) -> dict[int, FinalState]:
     """Return where a group's partitions stand.
 
     Raises:
         UnreadableReferenceError: a partition has none.
-        EnvelopeError: a referenced checkpoint is damaged.
+        EnvelopeError: a referenced checkpoint or a parent of it is damaged.
+        MissingCheckpointError: a parent is missing.
     """
     states = {}
     for partition, answer in stage.committed().items():
@@ -49,15 +52,15 @@ def final_states(stage: Stage, store: CheckpointReads) -> dict[int, FinalState]:
         name = reference.checkpoint(stage.group, stage.input, partition)
         content = "none"
         if name is not None:
-            data = store.read(name)
-            content = "missing" if data is None else content_digest(unseal(data)[1])
+            opened = JoinedReads(store).read(name)
+            content = "missing" if opened is None else content_digest(opened.sections)
         states[partition] = FinalState(
             answer.offset, reference.checkpoint_offset, reference.records_applied, reference.chain, content
         )
     return states
 
 
-def content_digest(sections: Mapping[str, bytes]) -> str:
+def content_digest(sections: Mapping[str, Buffer]) -> str:
     """Return a digest of what a checkpoint's sections say.
 
     A pickle names an object the second time it meets it. Which equal texts are one object depends on how often a state
@@ -65,7 +68,7 @@ def content_digest(sections: Mapping[str, bytes]) -> str:
     """
     running = blake2b(digest_size=16)
     for name, section in sorted(sections.items()):
-        body = _plainly(section) if name == MODELS else section
+        body = _plainly(bytes(section)) if name == MODELS else bytes(section)
         running.update(b"%s %d " % (name.encode(), len(body)))
         running.update(body)
     return running.hexdigest()

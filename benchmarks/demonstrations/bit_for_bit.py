@@ -14,7 +14,7 @@ from river import compose, linear_model, preprocessing
 from benchmarks.figures import Figure, Report
 from benchmarks.shop import LINEAR, invalid_and_repeated, real_transactions
 from consumer.checkpoint.directory import DirectoryStore
-from consumer.checkpoint.envelope import unseal
+from consumer.checkpoint.joining import JoinedReads
 from consumer.checkpoint.reference import decode_reference
 from tests.kafka import read_all
 from tests.stage import Stage
@@ -148,14 +148,13 @@ def _receipt(inputs: Iterable[list[Message]], outputs: Iterable[list[Message]]) 
 
 
 def _verified(stage: Stage) -> int:
-    store = DirectoryStore(stage.directory / "checkpoints")
+    reads = JoinedReads(DirectoryStore(stage.directory / "checkpoints"))
     verified = 0
     for partition, answer in stage.committed().items():
         reference = decode_reference(answer.metadata)
         name = reference.checkpoint(stage.group, stage.input, partition)
         if name is None:
             continue
-        data = store.read(name)
-        header, _sections = unseal(data or b"")
-        verified += header.digest == reference.checkpoint_digest and header.offset == answer.offset
+        opened = reads.read(name)  # which verifies that it is the one of that name
+        verified += opened is not None and opened.header.offset == answer.offset
     return verified

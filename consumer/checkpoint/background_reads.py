@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from consumer.checkpoint.store import CheckpointName, CheckpointReads
 
 T = TypeVar("T")
+Read = TypeVar("Read")
 
 PATIENCE_SECONDS: Final = 0.2
 """How long one call may keep the loop waiting: most reads are done by then, and the open transaction is not late."""
@@ -22,7 +23,7 @@ _KEPT_SECONDS: Final = 5.0
 """An answer that nobody came back for: its partition went away. Asked for again later, it might be another one."""
 
 
-class BackgroundReads:
+class BackgroundReads(Generic[Read]):
     """Another store whose reads are answered by `RetryError` until they are done.
 
     Only for the loop: who writes and prunes is beside it already, and uses the store itself.
@@ -32,17 +33,17 @@ class BackgroundReads:
         patience: how long a call waits before it raises, in seconds.
     """
 
-    def __init__(self, store: CheckpointReads, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, store: CheckpointReads[Read], patience: float = PATIENCE_SECONDS) -> None:
         self._store = store
         self._patience = patience
         self._under_way: dict[Hashable, _Answer[Any]] = {}
 
-    def read(self, name: CheckpointName) -> bytes | None:
+    def read(self, name: CheckpointName) -> Read | None:
         """Return the checkpoint, None where it is absent.
 
         Raises:
             RetryError: it is still being read; the next call for it goes on waiting.
-            StoreError: as the store's own `read`.
+            Exception: as the store's own `read`.
         """
         return self._ask(name, lambda: self._store.read(name), f"the checkpoint at offset {name.offset}")
 

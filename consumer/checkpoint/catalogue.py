@@ -17,14 +17,17 @@ from consumer.checkpoint.envelope import (
     signed,
     unseal,
 )
+from consumer.checkpoint.joining import MissingCheckpointError, opened
 from consumer.checkpoint.paths import path_of, stated_in
-from consumer.checkpoint.store import CheckpointName, Kept, StoreError
+from consumer.checkpoint.store import Kept, StoreError, UnreadableError
 from consumer.checkpoint.unpickling import decode_sections
 from consumer.errors import StateError
 
 if TYPE_CHECKING:
-    from consumer.checkpoint.envelope import Header
-    from consumer.checkpoint.store import ListedStore
+    from collections.abc import Callable
+
+    from consumer.checkpoint.envelope import Data, File, Header
+    from consumer.checkpoint.store import CheckpointName, ListedStore
     from consumer.checkpoint.unpickling import Admitted
 
 _PLACE: Final = re.compile(r"(\d{1,9})(?::(\d{1,19}))?", re.ASCII).fullmatch
@@ -129,17 +132,18 @@ class Catalogue:
         """Return header and decoded state of what may be used: whole, signed as it must be, and harmless.
 
         Raises:
-            EnvelopeError: it is damaged, not signed with the key, or another one than its name or its place says.
+            EnvelopeError: it or a parent is damaged, not signed with the key, or another one than its name or its place
+                says.
             UnsafePickleError: it names what is not admitted.
-            StoreError: it cannot be read.
+            StoreError: it or a parent cannot be read, or is missing.
         """
-        return _verified(found, self._read(found), admitted, key)
+        return self._verified(found, self._read(found), admitted, lambda data: unseal(data, key))
 
     def sign(self, kept: Kept, admitted: Admitted, *, previous: bytes | None, key: bytes) -> bool:
         """Sign a checkpoint that may be used with another key; its content, hence its name, stays.
 
         Args:
-            kept: a checkpoint of this catalogue.
+            kept: a checkpoint of this catalogue; its parents may be signed anew already, or not yet.
             admitted: what it may name.
             previous: the key that it is signed with, None where it is not signed.
             key: the key to sign it with.
@@ -150,14 +154,41 @@ class Catalogue:
         Raises:
             EnvelopeError: as for `verify`.
             UnsafePickleError: as for `verify`.
-            StoreError: it cannot be read or written.
+            StoreError: as for `verify`, or it cannot be written.
         """
         data = self._read(kept)
         if is_signed_with(data, key):
             return False
-        _verified(kept, data, admitted, previous)
+        self._verified(kept, data, admitted, lambda each: unseal(each, key if is_signed_with(each, key) else previous))
         self._store.write(kept.name, signed(data, key))
         return True
+
+    def _verified(
+        self, found: Kept | LooseFile, data: bytes, admitted: Admitted, unsealed: Callable[[Data], File]
+    ) -> tuple[Header, dict[str, Any]]:
+        file = unsealed(data)
+        header = file.header
+        stated = (found.name.offset, found.name.digest) if isinstance(found, Kept) else stated_in(found.path.name)
+        if stated is not None and stated != (header.offset, header.digest):
+            raise EnvelopeError(
+                f"its name says offset {stated[0]} and digest {stated[1]:.12}, its header offset {header.offset} and "
+                f"digest {header.digest:.12}: it was renamed"
+            )
+        if isinstance(found, Kept) and path_of(found.name) != path_of(header.name()):
+            raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
+        try:
+            whole = opened(file, lambda name: self._read_parent(found, name), unsealed)
+        except MissingCheckpointError as error:
+            raise UnreadableError(str(error)) from error
+        return header, decode_sections(whole.sections, admitted)
+
+    def _read_parent(self, child: Kept | LooseFile, name: CheckpointName) -> bytes | None:
+        """Return a parent's file: of a loose one, first of all what was copied together with it."""
+        if isinstance(child, LooseFile):
+            beside = child.path.with_name(path_of(name).rpartition("/")[2])
+            if beside.is_file():
+                return self._read(LooseFile(beside))
+        return self._store.read(name)
 
     def _list(self, group: str | None = None, topic: str | None = None) -> list[Kept]:
         try:
@@ -200,19 +231,3 @@ class Catalogue:
             return found.path.read_bytes()
         except OSError as error:
             raise StoreError(f"cannot read {found.path}: {error.strerror or error}") from error
-
-
-def _verified(
-    found: Kept | LooseFile, data: bytes, admitted: Admitted, key: bytes | None
-) -> tuple[Header, dict[str, Any]]:
-    header, sections = unseal(data, key)
-    stated = (found.name.offset, found.name.digest) if isinstance(found, Kept) else stated_in(found.path.name)
-    if stated is not None and stated != (header.offset, header.digest):
-        raise EnvelopeError(
-            f"its name says offset {stated[0]} and digest {stated[1]:.12}, its header offset {header.offset} and "
-            f"digest {header.digest:.12}: it was renamed"
-        )
-    name = CheckpointName(header.group, header.topic, header.partition, header.offset, header.digest)
-    if isinstance(found, Kept) and path_of(found.name) != path_of(name):
-        raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
-    return header, decode_sections(sections, admitted)

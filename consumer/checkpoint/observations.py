@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from consumer.checkpoint.envelope import EnvelopeError, unseal
+from consumer.checkpoint.envelope import EnvelopeError
+from consumer.checkpoint.joining import JoinedReads, MissingCheckpointError
 from consumer.checkpoint.store import StoreError, UnreadableError
 from consumer.errors import StateError
 from consumer.learning.ledger import Ledger
@@ -37,7 +38,7 @@ class Observations:
 
 
 def newest_observations(
-    store: CheckpointReads, group: str, topic: str, partition: int, key: bytes | None
+    store: CheckpointReads[bytes], group: str, topic: str, partition: int, key: bytes | None
 ) -> Observations:
     """Return what the partition's newest readable checkpoint holds; the worker may be some seconds ahead of it.
 
@@ -59,7 +60,13 @@ def newest_observations(
     for name in reversed(names):
         try:
             return _read(store, name, key)
-        except (UnreadableError, EnvelopeError, KeyError, ValueError) as error:  # an older one may do
+        except (
+            UnreadableError,
+            MissingCheckpointError,
+            EnvelopeError,
+            KeyError,
+            ValueError,
+        ) as error:  # an older one may do
             if name == names[-1]:
                 problem = f"of the newest: {error}"
         except StoreError as error:  # of one that may well be there: an older one might call a late event timely
@@ -72,14 +79,12 @@ def newest_observations(
     )
 
 
-def _read(store: CheckpointReads, name: CheckpointName, key: bytes | None) -> Observations:
+def _read(store: CheckpointReads[bytes], name: CheckpointName, key: bytes | None) -> Observations:
     """Read one checkpoint's ledger; its models stay pickled, so nothing that the file could choose is run."""
-    data = store.read(name)
-    if data is None:
+    found = JoinedReads(store, key).read(name)
+    if found is None:
         raise UnreadableError("it was pruned meanwhile; run the command again")
-    header, sections = unseal(data, key)
-    if (header.group, header.topic, header.partition) != (name.group, name.topic, name.partition):
-        raise EnvelopeError(f"it is a checkpoint of {header.group}/{header.topic}/{header.partition}: it was moved")
+    header, sections = found
     if LEDGER not in sections:
         raise EnvelopeError("it holds no ledger")
     ledger = Ledger()

@@ -7,8 +7,10 @@ it cannot be asked, a restore waits, for a bounded time; then the worker ends an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from consumer.checkpoint.envelope import EnvelopeError
+from consumer.checkpoint.joining import MissingCheckpointError
 from consumer.checkpoint.store import StoreError, UnreadableError
 from consumer.errors import CheckpointsError, RetryError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from consumer.metrics import Metrics
 
 T = TypeVar("T")
+Read = TypeVar("Read")
 
 PATIENCE_SECONDS: Final = 60.0
 """How long a restore waits for a store: a fail-over or a restart of one takes less; then a supervisor starts us."""
@@ -28,7 +31,7 @@ PATIENCE_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 1.0
 
 
-class PatientReads:
+class PatientReads(Generic[Read]):
     """Another store's reads, with `RetryError` in the place of `StoreError` until the patience is at its end.
 
     Args:
@@ -39,7 +42,7 @@ class PatientReads:
 
     def __init__(
         self,
-        store: CheckpointReads,
+        store: CheckpointReads[Read],
         *,
         clock: Callable[[], float],
         metrics: Metrics,
@@ -54,12 +57,14 @@ class PatientReads:
         self._since: float | None = None
         self._ask_at = 0.0
 
-    def read(self, name: CheckpointName) -> bytes | None:
+    def read(self, name: CheckpointName) -> Read | None:
         """Return the checkpoint, None where the store says that it is absent.
 
         Raises:
             RetryError: the store has not answered yet.
             UnreadableError: it is there but cannot be read.
+            MissingCheckpointError: as the store's own `read`.
+            EnvelopeError: as the store's own `read`.
             CheckpointsError: the store could not be asked for too long.
         """
         return self._ask(lambda: self._store.read(name))
@@ -83,7 +88,7 @@ class PatientReads:
             raise self._waits()
         try:
             answer = call()
-        except UnreadableError:
+        except (UnreadableError, MissingCheckpointError, EnvelopeError):
             self._note_answer()
             raise
         except StoreError as error:

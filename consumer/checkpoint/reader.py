@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumer.checkpoint.envelope import EnvelopeError, unseal
-from consumer.checkpoint.store import CheckpointName, UnreadableError
+from consumer.checkpoint.envelope import EnvelopeError
+from consumer.checkpoint.joining import MissingCheckpointError, Opened
+from consumer.checkpoint.store import UnreadableError
 from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 from consumer.errors import StateError
 
@@ -14,34 +15,29 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from consumer.checkpoint.envelope import Header, Identity
+    from consumer.checkpoint.envelope import Identity
     from consumer.checkpoint.reference import Reference
-    from consumer.checkpoint.store import CheckpointReads
+    from consumer.checkpoint.store import CheckpointName, CheckpointReads
     from consumer.checkpoint.unpickling import Admitted
     from consumer.learning.task import PartitionTask
 
-
-class MissingCheckpointError(Exception):
-    """The store says that it does not hold the object, or that it cannot be read: another host's, or deleted."""
+__all__ = ["CheckpointReader", "MissingCheckpointError"]
 
 
 class CheckpointReader:
     """Reads what the checkpoint writers of a group have written.
 
     Args:
-        store: where checkpoints are; it raises `StoreError` only as `UnreadableError`, see `PatientReads`.
+        store: reads checkpoints, verified and put together (`JoinedReads`); it raises `StoreError` only as
+            `UnreadableError`, see `PatientReads`.
         identity: whose they must be.
         admitted: what they may name.
-        key: the key that they must be signed with, None where they must not be signed.
     """
 
-    def __init__(
-        self, store: CheckpointReads, identity: Identity, *, admitted: Admitted, key: bytes | None = None
-    ) -> None:
+    def __init__(self, store: CheckpointReads[Opened], identity: Identity, *, admitted: Admitted) -> None:
         self._store = store
         self._identity = identity
         self._admitted = admitted
-        self._key = key
 
     def where(self) -> str:
         """Return the store's place in words that an operator can act on."""
@@ -68,26 +64,24 @@ class CheckpointReader:
             ) from error
         return sorted(names, key=lambda name: (name.offset, name.digest), reverse=True)
 
-    def open(self, name: CheckpointName) -> tuple[Header, Mapping[str, Buffer]]:
+    def open(self, name: CheckpointName) -> Opened:
         """Return the header and the sections of one checkpoint, verified; nothing is unpickled.
 
         Raises:
-            MissingCheckpointError: it is not there, or it cannot be read.
+            MissingCheckpointError: it or a parent is not there, or cannot be read.
             RetryError: the store has not answered yet.
             CheckpointsError: it could not be asked for too long.
-            EnvelopeError: it is damaged, or another one than its name says.
+            EnvelopeError: it or a parent is damaged, or another one than its name says.
         """
         try:
-            data = self._store.read(name)
+            found = self._store.read(name)
         except UnreadableError as error:
             raise MissingCheckpointError(f"it cannot be read: {error}") from error
-        if data is None:
+        except MissingCheckpointError as error:
+            raise MissingCheckpointError(f"{error} in the {self._store.where()}") from error
+        if found is None:
             raise MissingCheckpointError(f"it is missing in the {self._store.where()}")
-        header, sections = unseal(data, self._key)
-        found = CheckpointName(header.group, header.topic, header.partition, header.offset, header.digest)
-        if found != name:
-            raise EnvelopeError(f"its header is another one's: expected {name}; found {found}")
-        return header, sections
+        return found
 
     def load(self, name: CheckpointName, task: PartitionTask, *, first_offset: int | None, highest_offset: int) -> None:
         """Let an empty task take over the state of a checkpoint of this very identity.
@@ -99,10 +93,10 @@ class CheckpointReader:
             highest_offset: where its state may stand at most.
 
         Raises:
-            MissingCheckpointError: it is not there, or it cannot be read.
+            MissingCheckpointError: it or a parent is not there, or cannot be read.
             RetryError: the store has not answered yet.
             CheckpointsError: it could not be asked for too long.
-            EnvelopeError: it is damaged, another one than its name says, or another identity's.
+            EnvelopeError: it or a parent is damaged, another one than its name says, or another identity's.
         """
         if name.offset > highest_offset:
             raise EnvelopeError(f"it stands at offset {name.offset}, above the committed offset {highest_offset}")

@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from consumer.checkpoint.store import MAX_PLACE_CHARACTERS, CheckpointName
+from consumer.checkpoint.store import CheckpointName, is_place
 
 REFERENCE_FORMAT: Final = 1
 MAX_METADATA_BYTES: Final = 512
 _MAX_OFFSET: Final = 2**63 - 1
-_PLACE: Final = re.compile(rf"[a-z0-9.:+-]{{1,{MAX_PLACE_CHARACTERS}}}", re.ASCII).fullmatch
 _HEX: Final = re.compile(r"[0-9a-f]{16,64}").fullmatch
 
 
@@ -98,7 +97,7 @@ def _check(reference: Reference) -> None:
         len(msgspec.json.encode(reference)) <= MAX_METADATA_BYTES  # else nothing of it could be committed again
         and (digest is None) != has_offset
         and (digest is None or _HEX(digest))
-        and (reference.checkpoint_place is None or (has_offset and _PLACE(reference.checkpoint_place)))
+        and (reference.checkpoint_place is None or (has_offset and is_place(reference.checkpoint_place)))
         and _HEX(reference.chain)
         and 0 <= reference.first_offset <= _MAX_OFFSET
         and 0 <= reference.records_applied <= _MAX_OFFSET

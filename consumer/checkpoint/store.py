@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from consumer.checkpoint.envelope import Data
+
+Read_co = TypeVar("Read_co", covariant=True)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -36,6 +39,12 @@ class CheckpointName:
 
 
 MAX_PLACE_CHARACTERS: Final = 32
+_PLACE: Final = re.compile(rf"[a-z0-9.:+-]{{1,{MAX_PLACE_CHARACTERS}}}", re.ASCII).fullmatch
+
+
+def is_place(text: str) -> bool:
+    """Tell whether a text may be the place where a checkpoint lies, whatever it leads to."""
+    return _PLACE(text) is not None
 
 
 class StoreError(Exception):
@@ -56,10 +65,13 @@ class UnreadableError(StoreError):
     """
 
 
-class CheckpointReads(Protocol):
-    """The part of a store that a restore needs; the loop's own may raise `RetryError` while an answer is on its way."""
+class CheckpointReads(Protocol[Read_co]):
+    """The part of a store that a restore needs; the loop's own may raise `RetryError` while an answer is on its way.
 
-    def read(self, name: CheckpointName) -> bytes | None:
+    What is read are a file's bytes, or a checkpoint that was put together (`consumer.checkpoint.joining`).
+    """
+
+    def read(self, name: CheckpointName) -> Read_co | None:
         """Return the checkpoint, None where it is absent; a place in the name is a hint, and may be wrong.
 
         Raises:
@@ -79,7 +91,7 @@ class CheckpointReads(Protocol):
         """Return the place in words that an operator can act on."""
 
 
-class CheckpointStore(CheckpointReads, Protocol):
+class CheckpointStore(CheckpointReads[bytes], Protocol):
     """Keeps immutable checkpoints by name.
 
     Methods may block and may be called from several threads at once; one thread alone writes and deletes. All raise
@@ -92,6 +104,13 @@ class CheckpointStore(CheckpointReads, Protocol):
         Returns:
             The place where it lies, at most `MAX_PLACE_CHARACTERS` of `a-z0-9.:+-`, for the reference to carry; None
             where the name alone is enough to find it.
+        """
+
+    def read_beginning(self, name: CheckpointName, length: int) -> bytes | None:
+        """Return at least the first `length` bytes of a checkpoint, or all of it; None where it is absent.
+
+        Raises:
+            StoreError: it is there but cannot be read, or the store cannot be asked.
         """
 
     def delete(self, name: CheckpointName) -> None:
@@ -132,11 +151,4 @@ class ListedStore(CheckpointStore, Protocol):
 
         Raises:
             StoreError: the store cannot be listed.
-        """
-
-    def read_beginning(self, name: CheckpointName, length: int) -> bytes | None:
-        """Return at least the first `length` bytes of a checkpoint, or all of it; None where it is absent.
-
-        Raises:
-            StoreError: it is there but cannot be read.
         """

@@ -9,16 +9,29 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from consumer.checkpoint.envelope import EnvelopeError, Identity, seal, unseal
-from consumer.checkpoint.store import CheckpointName, StoreError
+from consumer.checkpoint.envelope import (
+    MAX_HEADER_BYTES,
+    PREFIX_BYTES,
+    EnvelopeError,
+    Identity,
+    OtherFormatError,
+    read_header,
+    seal,
+    unseal,
+)
+from consumer.checkpoint.joining import assembled
+from consumer.checkpoint.lineage import USUAL
+from consumer.checkpoint.pruning import superseded
+from consumer.checkpoint.shards import cut
+from consumer.checkpoint.store import StoreError
 from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-    from typing_extensions import Buffer
-
-    from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.lineage import Lineage, Sharing
+    from consumer.checkpoint.shards import Parts, Piece
+    from consumer.checkpoint.store import CheckpointName, CheckpointStore
     from consumer.checkpoint.unpickling import Admitted
 
 
@@ -30,13 +43,15 @@ class Snapshot(NamedTuple):
         offset: the state's next offset.
         sections: the state's, as `consumer.learning.state` has them; nothing may change them any more.
         pause_seconds: how long the loop stood still for it.
+        lineage: what its owner has written before; None where nothing is to be shared with that.
     """
 
     owner: object
     partition: int
     offset: int
-    sections: Mapping[str, Buffer]
+    sections: Mapping[str, Parts]
     pause_seconds: float = 0.0
+    lineage: Lineage | None = None
 
 
 class Written(NamedTuple):
@@ -46,7 +61,9 @@ class Written(NamedTuple):
         name: the durable checkpoint with its place, None where writing failed.
         error: why it failed.
         size: bytes written.
-        seconds: time that sealing, checking and writing took.
+        seconds: time that cutting, sealing, checking and writing took.
+        state_bytes: bytes of the whole state.
+        parents: how many earlier checkpoints hold the rest of it.
     """
 
     snapshot: Snapshot
@@ -54,10 +71,12 @@ class Written(NamedTuple):
     error: str
     size: int
     seconds: float
+    state_bytes: int = 0
+    parents: int = 0
 
 
 class Prune(NamedTuple):
-    """The checkpoints of a partition below an offset are superseded, but for those at `kept`."""
+    """The checkpoints of a partition below an offset are superseded, but for those at `kept`, and all parents."""
 
     partition: int
     below: int
@@ -81,51 +100,113 @@ class Writer(Protocol):
 
 
 class Sealing:
-    """Seals, checks and writes one snapshot, or prunes; nothing of it ever raises.
+    """Cuts, seals, checks and writes one snapshot, or prunes; nothing of it ever raises.
 
     Args:
         store: where checkpoints go.
         identity: whose state this is.
         admitted: what a restore will admit.
         key: the signing key, None to sign nothing.
+        sharing: when a checkpoint shares shards with earlier ones.
     """
 
     def __init__(
-        self, store: CheckpointStore, identity: Identity, *, admitted: Admitted, key: bytes | None = None
+        self,
+        store: CheckpointStore,
+        identity: Identity,
+        *,
+        admitted: Admitted,
+        key: bytes | None = None,
+        sharing: Sharing = USUAL,
     ) -> None:
         self._store = store
         self._identity = identity
         self._admitted = admitted
         self._key = key
+        self._sharing = sharing
+        self._parents: dict[int, dict[CheckpointName, Collection[CheckpointName]]] = {}
 
     def prune(self, todo: Prune) -> None:
         """Remove what is superseded, as far as the store lets us."""
         # What cannot be removed now lies below the kept ones and is found again by the next listing; whatever a store
         # raises, the thread lives on: without it no checkpoint would be written any more.
-        names: list[CheckpointName] = []
+        going: list[CheckpointName] = []
         with contextlib.suppress(Exception):
-            names = self._store.names(self._identity.group, self._identity.topic, todo.partition)
-        for name in names:
-            if name.offset < todo.below and name.offset != todo.kept:
-                with contextlib.suppress(Exception):
-                    self._store.delete(name)
+            names = self._names(todo.partition)
+            known = self._parents.get(todo.partition, {})
+            self._parents[todo.partition] = {name: known[name] for name in names if name in known}
+            going = superseded(names, todo.below, todo.kept, self._parents_of)
+        for name in going:
+            with contextlib.suppress(Exception):
+                self._store.delete(name)
 
     def write(self, snapshot: Snapshot) -> Written:
         """Make a snapshot durable and say what became of it."""
         started = time.monotonic()
         try:
-            header, data = seal(self._identity, snapshot.partition, snapshot.offset, snapshot.sections, self._key)
-            # What a restore would refuse is never written: a committed reference to it would stop the next worker.
-            decode_sections(unseal(data, self._key)[1], self._admitted)
-            name = CheckpointName(
-                self._identity.group, self._identity.topic, snapshot.partition, snapshot.offset, header.digest
-            )
-            place = self._store.write(name, data)
+            return self._write(snapshot, started)
         except (StoreError, EnvelopeError, UnsafePickleError) as error:
-            return Written(snapshot, None, str(error), 0, time.monotonic() - started)
+            reason = str(error)
         except Exception as error:  # noqa: BLE001 -- a dead writer thread would stop checkpoints without a word
-            return Written(snapshot, None, f"{type(error).__name__}: {error}", 0, time.monotonic() - started)
-        return Written(snapshot, replace(name, place=place), "", len(data), time.monotonic() - started)
+            reason = f"{type(error).__name__}: {error}"
+        return Written(snapshot, None, reason, 0, time.monotonic() - started)
+
+    def _write(self, snapshot: Snapshot, started: float) -> Written:
+        pieces = cut(snapshot.sections, self._sharing.shard_bytes)
+        holders = self._holders(snapshot, pieces)
+        header, data = seal(self._identity, snapshot.partition, snapshot.offset, pieces, self._key, holders)
+        # What a restore would refuse is never written: a committed reference to it would stop the next worker.
+        decode_sections(assembled(unseal(data, self._key), pieces), self._admitted)
+        name = header.name()
+        name = replace(name, place=self._store.write(name, data))
+        # Only now that it is durable: what is shared with a file that may never be there is lost.
+        if snapshot.lineage is not None:
+            snapshot.lineage.note(name, len(data), pieces, holders)
+        self._parents.setdefault(snapshot.partition, {})[name] = header.parent_names()
+        return Written(
+            snapshot,
+            name,
+            "",
+            len(data),
+            time.monotonic() - started,
+            sum(section.length for section in header.sections),
+            len(header.parents),
+        )
+
+    def _holders(self, snapshot: Snapshot, pieces: Mapping[str, Sequence[Piece]]) -> Mapping[str, CheckpointName]:
+        """Return which earlier files hold shards, by digest; none where an operator's hand has been there."""
+        if snapshot.lineage is None:
+            return {}
+        holders = snapshot.lineage.holders(pieces, snapshot.offset, self._sharing)
+        if holders and not set(holders.values()).issubset(self._names(snapshot.partition)):
+            snapshot.lineage.forget()
+            return {}
+        return holders
+
+    def _names(self, partition: int) -> list[CheckpointName]:
+        return self._store.names(self._identity.group, self._identity.topic, partition)
+
+    def _parents_of(self, name: CheckpointName) -> Collection[CheckpointName]:
+        """Return a checkpoint's parents, read from its header where this process has not written it.
+
+        Raises:
+            StoreError: they cannot be told.
+        """
+        known = self._parents.setdefault(name.partition, {})
+        if name not in known:
+            known[name] = self._read_parents(name)
+        return known[name]
+
+    def _read_parents(self, name: CheckpointName) -> Collection[CheckpointName]:
+        beginning = self._store.read_beginning(name, PREFIX_BYTES + MAX_HEADER_BYTES)
+        if beginning is None:
+            raise StoreError("it is not there any more")
+        try:
+            return read_header(beginning).parent_names()
+        except OtherFormatError as error:  # a later version's, which may have parents all the same
+            raise StoreError(str(error)) from error
+        except EnvelopeError:  # a restore refuses it, whoever its parents are
+            return ()
 
 
 class BackgroundWriter:

@@ -66,16 +66,19 @@ def show(which: Which, *, as_json: AsJson = False) -> None:
     if found.header is None:
         raise StateError(f"{found.label}: {found.problem}")
     header: dict[str, Any] = msgspec.to_builtins(found.header)
+    for section in header["sections"]:  # a large state has thousands, of which nobody reads the digests
+        section["shards"] = len(section["shards"])
     shown = {"file": found.label, "signed": found.is_signed, **header}
     if as_json:
         print_json(shown)
         return
     meaning = {f"meaning: {name}": value for name, value in shown.pop("meaning").items()}
     sections = {f"section: {each['name']}": f"{each['length']:,} bytes" for each in shown.pop("sections")}
+    parents = {f"parent: {each['offset']}": each["digest"] for each in shown.pop("parents")}
     table = Table(show_header=False, box=box.SIMPLE)
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in {**shown, **meaning, **sections}.items():
+    for name, value in {**shown, **parents, **meaning, **sections}.items():
         table.add_row(Text(name), Text(str(value)))
     output.print(table)
 
@@ -93,7 +96,7 @@ def verify(
     of_all_groups: OfAllGroups = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check digest, signature, names and contents as a restore does; ends with 4 if a checkpoint may not be used."""
+    """Check digest, signature, names, parents and contents as a restore does; ends with 4 if one may not be used."""
     from consumer.simulate.progress import progress_bar  # noqa: PLC0415
 
     catalogue, loaded = _catalogue()
@@ -221,6 +224,7 @@ def _row(found: Described) -> dict[str, Any]:
     return {
         **_place(header),
         **row,
+        "parents": len(header.parents),
         "model_id": header.model_id,
         "signed": found.is_signed,
         "digest": header.digest[:_DIGEST_SHOWN],
@@ -249,7 +253,7 @@ def _place(header: Header | None) -> dict[str, Any]:
 def _print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
     table = Table(box=box.SIMPLE, collapse_padding=True, pad_edge=False)
     for column in columns:
-        justify: Literal["left", "right"] = "right" if column in {"offset", "bytes"} else "left"
+        justify: Literal["left", "right"] = "right" if column in {"offset", "bytes", "parents"} else "left"
         table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
     for row in rows:
         if "problem" not in row:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 
 from consumer.assembly import build_worker
+from consumer.checkpoint.lineage import Sharing
 from consumer.errors import StopError
 from consumer.health import Health
 from consumer.metrics import Metrics
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from consumer.testing.connection import SimulatedConnection
     from consumer.testing.store import Disk
     from consumer.worker import Worker
+
+
+SHARING: Final = Sharing(shard_bytes=256, least_bytes=0, least_saved=0.05, most_read=4.0)
+"""So that checkpoints of the small states of a simulation share shards, as large ones do."""
 
 
 def _directory(disk: Disk, cluster: SimulatedCluster) -> CheckpointStore:
@@ -112,6 +117,7 @@ class SimulatedProcess:
                 new_writer=lambda sealing: StepwiseWriter(sealing, self._is_slow, cluster.advance),
                 reads_of=lambda store: store,
                 accelerate=lambda _log: None,  # a thread of its own would not be the simulation's
+                sharing=SHARING,
             ),
         )
         self.worker.begin()

@@ -78,6 +78,11 @@ class SimulatedStore:
         self._fail("store.read", self._step("store.read"))
         return self._disk.files.get(name)
 
+    def read_beginning(self, name: CheckpointName, length: int) -> bytes | None:
+        """Return the file's first bytes."""
+        data = self.read(name)
+        return None if data is None else data[:length]
+
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
         """List a partition's checkpoints."""
         self._fail("store.list", self._step("store.list"))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
+from consumer.checkpoint.joining import JoinedReads
+from consumer.checkpoint.reference import decode_reference
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
 from consumer.settings import Guarantee, Settings
 from consumer.simulate.faults import with_faults
 from consumer.simulate.synthetic import synthetic_events
 from consumer.testing.cluster import SimulatedCluster
+from consumer.testing.faults import NoFaults
 from consumer.testing.partition_log import Fate
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk, SimulatedStore
@@ -21,9 +27,9 @@ from tests.oracle import Published
 from tests.stage import oracle_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from consumer.checkpoint.store import CheckpointStore
+    from consumer.checkpoint.store import CheckpointName, CheckpointStore
     from consumer.simulate.events import ShopEvent
 
 INPUT: Final = "in"
@@ -138,15 +144,12 @@ def make_input(number: int) -> Input:
 
 @cache
 def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
-    """Return the references, by partition, that a worker which nothing befell leaves behind after an input.
-
-    Each holds the digest of its final checkpoint: of the whole state, to the byte.
-    """
+    """Return the final states, by partition, that a worker which nothing befell leaves behind after an input."""
     given = make_input(number)
-    cluster = SimulatedCluster(given.partitions)
+    cluster, disk = SimulatedCluster(given.partitions), Disk()
     for chunk in given.chunks:
         chunk.send(cluster)
-    process = SimulatedProcess(cluster, Disk(), settings(0), new_store=STORES[store])
+    process = SimulatedProcess(cluster, disk, settings(0), new_store=STORES[store])
     process.start()
     while not has_arrived(cluster, given):
         process.step()
@@ -154,7 +157,7 @@ def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
     while process.worker is not None:
         process.step()
     cluster.advance(60.0)  # the last markers are written
-    return references(cluster)
+    return final_states(cluster, disk.files)
 
 
 def has_arrived(cluster: SimulatedCluster, given: Input) -> bool:
@@ -166,9 +169,31 @@ def has_arrived(cluster: SimulatedCluster, given: Input) -> bool:
     )
 
 
-def references(cluster: SimulatedCluster) -> dict[int, str]:
-    """Return the metadata of the committed offsets."""
-    return {number: committed.metadata or "" for number, committed in sorted(cluster.offsets.committed.items())}
+def final_states(cluster: SimulatedCluster, files: Mapping[CheckpointName, bytes]) -> dict[int, str]:
+    """Return the references of the committed offsets, each with the digest of the whole state that it leads to.
+
+    That is in the place of the checkpoint's own digest, which says as well what that shares with earlier ones.
+    """
+    disk = Disk()
+    disk.files = dict(files)
+    reads = JoinedReads(SimulatedStore(disk, NoFaults()))
+    return {
+        number: _state(reads, number, committed.metadata)
+        for number, committed in sorted(cluster.offsets.committed.items())
+    }
+
+
+def _state(reads: JoinedReads, number: int, metadata: str | None) -> str:
+    reference = decode_reference(metadata)
+    name = reference.checkpoint("g", INPUT, number)
+    opened = None if name is None else reads.read(name)
+    if opened is None:
+        return f"without a checkpoint: {reference}"
+    running = blake2b(repr((opened.header.identity(), opened.header.offset)).encode())
+    for section, body in sorted(opened.sections.items()):
+        running.update(f"{section} {memoryview(body).nbytes} ".encode())
+        running.update(body)
+    return msgspec.structs.replace(reference, checkpoint_digest=running.hexdigest()[:64]).encode()
 
 
 def published(cluster: SimulatedCluster, partition: int) -> list[Published]:

@@ -32,6 +32,13 @@ _WORKER: Final = "consumer/worker.py"
 _RECOVERY: Final = "consumer/recovery.py"
 _ASSIGNMENT: Final = "consumer/assignment.py"
 _CHECKPOINTING: Final = "consumer/checkpointing.py"
+_WRITER: Final = "consumer/checkpoint/writer.py"
+_STORE_WRITE: Final = "        name = replace(name, place=self._store.write(name, data))\n"
+_NO_LOOK_AT_PARENTS: Final = Edit(
+    _WRITER,
+    "        if holders and not set(holders.values()).issubset(",
+    "        if False and not set(holders.values()).issubset(",
+)
 _SEND_OFFSETS: Final = "        self._connection.send_offsets(positions)\n"
 
 MUTATIONS: Final = (
@@ -142,11 +149,32 @@ MUTATIONS: Final = (
         "pruning by count",  # the newest one is kept, referenced or not
         (
             Edit(
-                "consumer/checkpoint/writer.py",
-                "            place = self._store.write(name, data)\n",
-                "            place = self._store.write(name, data)\n"
-                "            self.prune(Prune(snapshot.partition, snapshot.offset, None))\n",
+                _WRITER,
+                _STORE_WRITE,
+                _STORE_WRITE + "        self.prune(Prune(snapshot.partition, snapshot.offset, None))\n",
             ),
+        ),
+    ),
+    Mutation(
+        "pruning forgets parents",
+        (
+            Edit(
+                "consumer/checkpoint/pruning.py",
+                "    families = [{name, *parents_of(name)} for name in staying]\n",
+                "    families = [{name} for name in staying]\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "shards shared with a file whose write failed",
+        (
+            Edit(
+                _WRITER,
+                _STORE_WRITE,
+                "        if snapshot.lineage is not None:\n"
+                "            snapshot.lineage.note(name, len(data), pieces, holders)\n" + _STORE_WRITE,
+            ),
+            _NO_LOOK_AT_PARENTS,
         ),
     ),
     Mutation(

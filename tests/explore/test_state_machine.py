@@ -11,7 +11,7 @@ from consumer.testing.faults import Fault
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk
 from tests.explore.faults import STEPS, STEPS_BY_STORE
-from tests.explore.inputs import STORES, Input, has_arrived, make_input, published, references, undisturbed
+from tests.explore.inputs import STORES, Input, has_arrived, make_input, published, undisturbed
 from tests.explore.inputs import settings as worker_settings
 from tests.oracle import differences
 
@@ -130,7 +130,7 @@ class Shop(RuleBasedStateMachine):
         self.cluster.advance(60.0)  # the last markers are written
         for number, truth in self.input.truth.items():
             assert differences(truth, published(self.cluster, number)) == []
-        assert set(references(self.cluster)) == set(undisturbed(self.number))
+        assert set(self.cluster.offsets.committed) == set(undisturbed(self.number))
 
 
 Shop.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

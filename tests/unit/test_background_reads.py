@@ -117,14 +117,14 @@ def test_an_answer_that_nobody_fetched_is_not_given_later(store: SlowStore, monk
     assert wait_until(lambda: _read(reads), DEADLINE, "the second read to be answered") == b"new"
 
 
-def _read(reads: BackgroundReads) -> bytes | None:
+def _read(reads: BackgroundReads[bytes]) -> bytes | None:
     try:
         return reads.read(NAME)
     except RetryError:
         return None
 
 
-def _names(reads: BackgroundReads, partition: int) -> list[CheckpointName]:
+def _names(reads: BackgroundReads[bytes], partition: int) -> list[CheckpointName]:
     try:
         return reads.names("group", "topic", partition)
     except RetryError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from consumer.checkpoint.envelope import EnvelopeError, Identity
+from consumer.checkpoint.envelope import MAX_HEADER_BYTES, EnvelopeError, Identity
 from consumer.checkpoint.store import CheckpointName, StoreError
 from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
@@ -49,6 +49,10 @@ class MemoryStore:
     def read(self, name: CheckpointName) -> bytes | None:
         """Return it."""
         return self.kept.get(name)
+
+    def read_beginning(self, name: CheckpointName, length: int) -> bytes | None:
+        """Return the beginning of it."""
+        return self.kept[name][:length] if name in self.kept else None
 
     def names(self, group: str, topic: str, partition: int) -> list[CheckpointName]:
         """List it."""
@@ -302,7 +306,7 @@ def test_with_a_key_everything_is_signed(store: MemoryStore) -> None:
 
 def test_a_header_that_nobody_would_read_is_never_written(store: MemoryStore) -> None:
     """A meaning of absurd length is a failure to write, said so, and no checkpoint."""
-    identity = msgspec.structs.replace(IDENTITY, meaning={"parameters": "x" * 300_000})
+    identity = msgspec.structs.replace(IDENTITY, meaning={"parameters": "x" * MAX_HEADER_BYTES})
     writer = BackgroundWriter(Sealing(store, identity, admitted=Admitted()))
     writer.submit(snapshot(1))
     assert result(writer).error.startswith("expected a header of at most")

@@ -142,6 +142,7 @@ def test_list(tmp_path: Path) -> None:
         "offset": 300,
         "file": str(path),
         "bytes": path.stat().st_size,
+        "parents": 0,
         "written": listed[0]["written"],
         "model_id": "0123456789ab",
         "signed": True,

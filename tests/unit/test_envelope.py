@@ -16,17 +16,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer import __version__
-from consumer.checkpoint import envelope
+from consumer.checkpoint import envelope, shards
 from consumer.checkpoint.envelope import (
     ENVELOPE_FORMAT,
     MAGIC,
     MAX_HEADER_BYTES,
+    MAX_PARENTS,
     PREFIX_BYTES,
     EnvelopeError,
     Header,
     Identity,
+    Parent,
     Section,
+    Shard,
     read_header,
+    shard_digest,
 )
 from tests.sealing import seal, signed, unseal, verify_digest
 
@@ -57,10 +61,25 @@ def framed(
 
 def forged(sections: Sequence[tuple[str, int]], payload: bytes) -> bytes:
     """A file with a right digest whose header says of its sections what it likes."""
+    start, made = 0, []
+    for name, length in sections:
+        made.append(section(name, payload[start : start + max(length, 0)], length))
+        start += max(length, 0)
+    return with_header(payload, sections=made)
+
+
+def with_header(payload: bytes, **changed: Any) -> bytes:
+    """A file whose header says what it likes, under a right digest."""
     header, _ = seal(IDENTITY, 0, 5, {})
-    header = msgspec.structs.replace(header, sections=[Section(*section) for section in sections], digest="")
-    digest = blake2b(msgspec.json.encode(header) + payload, digest_size=32).hexdigest()
+    header = msgspec.structs.replace(header, **changed, digest="")
+    digest = blake2b(msgspec.json.encode(header), digest_size=32).hexdigest()
     return framed(msgspec.json.encode(msgspec.structs.replace(header, digest=digest)), payload)
+
+
+def section(name: str, body: bytes, length: int | None = None) -> Section:
+    """A section of one shard, or of none where it is empty."""
+    length = len(body) if length is None else length
+    return Section(name, length, [Shard(shard_digest(body), length, 0)] if length else [])
 
 
 @given(
@@ -94,14 +113,15 @@ def test_header_says_what_wrote_it() -> None:
         river.__version__,
         __version__,
     )
-    assert header.sections == [Section("models", 5), Section("ledger", 0), Section("identities", 3)]
+    assert header.sections == [section(name, body) for name, body in SECTIONS.items()]
+    assert header.parents == []
 
 
 def test_header_is_readable_without_unpickling() -> None:
     """Any tool can tell whose state a file is: a fixed prefix, then JSON."""
     header, data = seal(IDENTITY, 3, 5, SECTIONS)
     magic, version, scheme, length = struct.unpack_from(">8sHBI", data)
-    assert (magic, version, scheme) == (b"SMARTINV", 2, 0)
+    assert (magic, version, scheme) == (b"SMARTINV", 3, 0)
     read = msgspec.json.decode(data[PREFIX_BYTES : PREFIX_BYTES + length])
     assert (read["group"], read["topic"], read["partition"], read["offset"]) == ("g", "sales", 3, 5)
     assert read["digest"] == header.digest
@@ -115,10 +135,12 @@ def test_same_state_same_bytes() -> None:
 
 
 def test_digest_is_of_the_named_kind() -> None:
-    """The digest is BLAKE2b of 32 bytes over the header with an empty digest, then the sections, as documented."""
+    """BLAKE2b of 32 bytes over the header with an empty digest, which has one of 16 bytes of each shard."""
     header, _ = seal(IDENTITY, 0, 5, SECTIONS)
     bare = msgspec.json.encode(msgspec.structs.replace(header, digest=""))
-    assert header.digest == blake2b(bare + b"".join(SECTIONS.values()), digest_size=32).hexdigest()
+    assert header.digest == blake2b(bare, digest_size=32).hexdigest()
+    (shard,) = header.sections[0].shards
+    assert shard == Shard(blake2b(SECTIONS["models"], digest_size=16).hexdigest(), 5, 0)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +149,13 @@ def test_digest_is_of_the_named_kind() -> None:
         *(
             (name, "another")
             for name in Header.__struct_fields__
-            if name not in {"partition", "offset", "sections", "meaning"}
+            if name not in {"partition", "offset", "sections", "meaning", "parents"}
         ),
         ("meaning", MEANING | {"SEEN_IDS": 100_001}),
         ("partition", 1),
         ("offset", 6),
-        ("sections", [Section("models", 5), Section("renamed", 0), Section("identities", 3)]),
+        ("sections", [section("renamed" if name == "ledger" else name, body) for name, body in SECTIONS.items()]),
+        ("parents", [Parent(4, "ab" * 32, None)]),
     ],
 )
 def test_digest_covers_every_header_field(field: str, other: object) -> None:
@@ -220,6 +243,64 @@ def test_forgery_with_honest_lengths_unseals() -> None:
     assert sections == {"a": b"x", "b": b"yz"}
 
 
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("at most 8 parents", {"parents": [Parent(number, "ab" * 32, None) for number in range(MAX_PARENTS + 1)]}),
+        ("offsets below 5", {"parents": [Parent(5, "ab" * 32, None)]}),
+        ("offsets below 5", {"parents": [Parent(-1, "ab" * 32, None)]}),
+        ("offsets below 5", {"parents": [Parent(4, "../" * 21 + "x", None)]}),
+        ("offsets below 5", {"parents": [Parent(4, "ab" * 32, "/etc/passwd")]}),
+        ("its 0 parents", {"sections": [Section("a", 3, [Shard("ab" * 16, 3, 1)])]}),
+        ("its 0 parents", {"sections": [Section("a", 3, [Shard("ab" * 16, 3, -1)])]}),
+        ("its 0 parents", {"sections": [Section("a", 3, [Shard("AB" * 16, 3, 0)])]}),
+        ("its 0 parents", {"sections": [Section("a", 0, [Shard("ab" * 16, 3, 0), Shard("ab" * 16, -3, 0)])]}),
+        ("shards of 4 bytes", {"sections": [Section("a", 4, [Shard("ab" * 16, 3, 0)])]}),
+    ],
+)
+def test_parents_and_shards_that_cannot_be_are_refused(said: str, changed: dict[str, Any]) -> None:
+    """Before anything is read or allocated because a header says so, and whatever its digest."""
+    for look in (read_header, unseal):
+        with pytest.raises(EnvelopeError, match=said):
+            look(with_header(b"xyz", **changed))
+
+
+def former(sections: dict[str, bytes], key: bytes | None = None) -> bytes:
+    """A file of format 2, put together by hand: no shards, and a digest that goes on over the sections."""
+    fields = msgspec.to_builtins(seal(IDENTITY, 0, 5, {})[0])
+    del fields["parents"]
+    fields["sections"] = [{"name": name, "length": len(body)} for name, body in sections.items()]
+    payload = b"".join(sections.values())
+    fields["digest"] = ""
+    fields["digest"] = blake2b(msgspec.json.encode(fields) + payload, digest_size=32).hexdigest()
+    data = framed(msgspec.json.encode(fields), payload, version=2, scheme=0 if key is None else 1)
+    return data if key is None else data + hmac.digest(key, data, "sha256")
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_file_of_the_former_format_is_read(key: bytes | None) -> None:
+    """It holds all of its state, under the name that the committed reference has; it can be signed anew as it is."""
+    data = former(SECTIONS, key)
+    header, sections = unseal(data, key)
+    assert sections == SECTIONS
+    assert (header.digest, header.parents) == (read_header(data).digest, [])
+    assert [(each.name, each.length, each.shards) for each in header.sections] == [
+        (name, len(body), []) for name, body in SECTIONS.items()
+    ]
+    assert signed(data, KEY) == former(SECTIONS, KEY)
+
+
+def test_every_changed_byte_of_a_former_file_is_found_out() -> None:
+    """As of the present format."""
+    data = former(SECTIONS)
+    for position in range(len(data)):
+        for difference in (1, 2, 0x20, 0x80, 0xFF):
+            damaged = bytearray(data)
+            damaged[position] ^= difference
+            with pytest.raises(EnvelopeError):
+                unseal(bytes(damaged))
+
+
 def test_sections_of_one_name_are_refused() -> None:
     """A header that names a section twice is no header that this software writes."""
     with pytest.raises(EnvelopeError):
@@ -234,8 +315,8 @@ def test_other_files_are_named() -> None:
         unseal(b"SMART")
     with pytest.raises(EnvelopeError, match="begins with b'SMARTINV'"):
         unseal(b"PK\x03\x04" + data)
-    for version in (1, 3):
-        with pytest.raises(EnvelopeError, match=f"format 2; found {version}, from another version.*run that one"):
+    for version in (1, 4):
+        with pytest.raises(EnvelopeError, match=f"format 3; found {version}, from another version.*run that one"):
             unseal(framed(body, data[PREFIX_BYTES + len(body) :], version=version))
     with pytest.raises(EnvelopeError, match="found scheme 2"):
         unseal(framed(body, data[PREFIX_BYTES + len(body) :], scheme=2))
@@ -250,7 +331,7 @@ def test_deeply_nested_header_is_refused() -> None:
 def test_a_file_of_the_first_format_is_refused_in_words() -> None:
     """A checkpoint of an older version is told apart from a damaged one, by the version that stands where it stood."""
     header = b'{"group":"g"}'
-    with pytest.raises(EnvelopeError, match="expected checkpoint format 2; found 1"):
+    with pytest.raises(EnvelopeError, match="expected checkpoint format 3; found 1"):
         unseal(struct.pack(">8sHI", MAGIC, 1, len(header)) + header)
 
 
@@ -376,9 +457,9 @@ def test_sections_of_any_kind_make_the_same_file(key: bytes | None) -> None:
     numbers = np.arange(5, dtype="<i8")
     arrays: dict[str, Any] = {"a": b"xyz", "b": memoryview(b"uvw"), "c": numbers, "d": numbers[:0]}
     plain = {"a": b"xyz", "b": b"uvw", "c": numbers.tobytes(), "d": b""}
-    header, data = envelope.seal(IDENTITY, 0, 5, arrays, key)
+    header, data = envelope.seal(IDENTITY, 0, 5, shards.cut(arrays, 1_000), key)
     assert (header, bytes(data)) == seal(IDENTITY, 0, 5, plain, key)
     assert data.readonly
-    sections = envelope.unseal(data, key)[1]
+    sections = envelope.unseal(data, key).sections()
     assert sections == plain
     assert all(section.obj is data.obj for section in sections.values())

@@ -22,6 +22,7 @@ from consumer.learning import batch, identities, task
 from consumer.settings import Settings
 from schemas import transaction
 from schemas.dead_letter import InvalidEvent, Reason
+from tests import sealing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,10 +152,10 @@ def test_a_broken_core_is_found(module: Any, name: str, broken: Any, monkeypatch
     assert f"seed {SEED}, episode " in found[0].where
 
 
-def unverified(data: bytes, key: bytes | None = None) -> tuple[envelope.Header, dict[str, memoryview]]:
+def unverified(data: bytes, key: bytes | None = None) -> tuple[envelope.Header, dict[str, bytes]]:
     """A reader of checkpoints that trusts them."""
     try:
-        return envelope.verify_digest(data)
+        return sealing.verify_digest(data)
     except envelope.EnvelopeError:
         return HONEST_UNSEAL(data, key)
 
@@ -166,7 +167,7 @@ class Trusting(unpickling.Admitted):
         super().__init__((os.getpid,))
 
 
-HONEST_UNSEAL = envelope.unseal
+HONEST_UNSEAL = sealing.unseal
 
 
 def test_a_reader_that_trusts_any_key_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +209,7 @@ def test_a_changed_class_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value"),
     [
         *(("_MAX_OFFSET", 2**70), ("_HEX", lambda text: len(text) >= 16), ("MAX_METADATA_BYTES", 600)),
-        *(("_PLACE", lambda text: len(text) <= 32), ("_PLACE", re.compile(r"[a-z0-9.:+-]+").fullmatch)),
+        *(("is_place", lambda text: len(text) <= 32), ("is_place", re.compile(r"[a-z0-9.:+-]+").fullmatch)),
     ],
 )
 def test_a_careless_reader_of_metadata_is_found(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
