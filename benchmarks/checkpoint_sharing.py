@@ -42,30 +42,27 @@ def main() -> None:
     for events in EVENTS:
         after = changed(before, events)
         measured = [measure(before, after) for _ in range(ROUNDS)]
-        first, second = (min((each[number] for each in measured), key=lambda each: each.seconds) for number in (0, 1))
-        restores = [min(each[2][number] for each in measured) for number in (0, 1)]
-        for what, written, restore in (("the first", first, restores[0]), (f"after {events:,}", second, restores[1])):
+        for number, what in enumerate(("the first", f"after {events:,} events")):
+            written = min((each[number][0] for each in measured), key=lambda each: each.seconds)
+            restore = min(each[number][1] for each in measured)
             label = f"{what}, {written.parents} parents"
             print(f"{label:36}{written.size:>12,}{written.seconds:>7.2f} s{restore:>8.2f} s")
 
 
-def measure(before: Mapping[str, Buffer], after: Mapping[str, Buffer]) -> tuple[Written, Written, tuple[float, float]]:
-    """Write both; return what became of them, and how long it takes to read and put together each."""
+def measure(before: Mapping[str, Buffer], after: Mapping[str, Buffer]) -> list[tuple[Written, float]]:
+    """Write both; return what became of each, and how long it takes to read it and put it together."""
     with tempfile.TemporaryDirectory() as directory:
         store = DirectoryStore(Path(directory))
         sealing, lineage = Sealing(store, IDENTITY, admitted=Admitted(), key=KEY), Lineage()
-        written = [
-            sealing.write(Snapshot(None, 0, offset, sections, lineage=lineage))
-            for offset, sections in ((1, before), (2, after))
-        ]
-        seconds = []
-        for each in written:
-            if each.name is None:
-                raise RuntimeError(each.error)
+        measured = []
+        for offset, sections in ((1, before), (2, after)):
+            written = sealing.write(Snapshot(None, 0, offset, sections, lineage=lineage))
+            if written.name is None:
+                raise RuntimeError(written.error)
             started = time.perf_counter()
-            JoinedReads(store, KEY).read(each.name)
-            seconds.append(time.perf_counter() - started)
-        return written[0], written[1], (seconds[0], seconds[1])
+            JoinedReads(store, KEY).read(written.name)
+            measured.append((written, time.perf_counter() - started))
+        return measured
 
 
 def changed(sections: Mapping[str, bytes], events: int) -> dict[str, bytes]:

@@ -180,7 +180,7 @@ class Checkpointing:
         if owner is not None and (owner.phase is Phase.LIVE or owner.state.next_offset == snapshot.offset):
             owner.durable = written.name
             owner.retention = None
-            self._metrics.gauge("checkpoint_bytes", written.size, snapshot.partition)
+            self._metrics.gauge("checkpoint_bytes", written.state_bytes, snapshot.partition)
         self._log.info(
             "checkpoint_written",
             partition=snapshot.partition,

@@ -199,7 +199,7 @@ METRICS: Final = (
     Metric(
         "checkpoint_bytes",
         "gauge",
-        "Size of a partition's last checkpoint.",
+        "Size of the state in a partition's last checkpoint; of a large one, less is written: see the log's bytes.",
         "Grows with items; watch the disk.",
         ("partition",),
     ),

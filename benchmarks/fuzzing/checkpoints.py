@@ -4,6 +4,9 @@ What is wrong to accept, written down:
 
 - A file of which any byte differs from what was sealed, or that was sealed with another key, or with one where none
   is expected, or with none where one is: `unseal` refuses it with `EnvelopeError`, whatever stands in it.
+- A checkpoint that shares shards, of whose files any byte differs, or one is missing or another one's: it is refused
+  with `EnvelopeError` or `MissingCheckpointError`; and so is one whose header, under a digest and a signature that fit,
+  asks for other shards, from other parents, or for more than they hold, unless the state that comes out is the same.
 - Under a digest and a signature that fit: `unseal` gives back exactly the sections that were sealed. A pickle that
   names anything but River's classes for regressors and the standard types of `pickles.is_permitted` is refused with
   `UnsafePickleError`; so is a plain section that is not of its type. No class of River's may be changed by reading.
@@ -21,6 +24,7 @@ import time
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.fuzzing.chains import judge_chain
 from benchmarks.fuzzing.content import CONTENT, damaged, wrongly_accepted
 from benchmarks.fuzzing.honest import honest, new_task
 from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Found, Verdicts
@@ -47,7 +51,9 @@ def judge_checkpoints(seed: int, episode: int, cases: int = EPISODE_CASES) -> Ve
     for number in range(cases):
         origin = rng.choice(honest())
         started = time.thread_time()
-        if number % 2:
+        if number % 10 == 0:
+            mutation, verdict, is_valid, problem = judge_chain(rng, origin.sections, rng.choice(_KEYS))
+        elif number % 2:
             mutation, verdict, is_valid, problem = _judge_resealed(rng, origin)
         else:
             mutation, verdict, is_valid, problem = _judge_file(rng, origin)

@@ -102,7 +102,8 @@ def _rows(window: Bytes, mean: int) -> list[int]:
     """
     words, reach = np.frombuffer(window.data, "<u8")[::_WORDS], mean // 2
     least = _least(words, reach)
-    rows, last = [], 0
+    rows: list[int] = []
+    last = 0
     for found in [*np.flatnonzero(words[reach : len(words) - reach] == least).tolist(), len(words)]:
         row = found + reach if found < len(words) else found
         if row - last <= reach:  # only of those that are equal, or at the end
@@ -121,9 +122,9 @@ def _least(words: Any, reach: int) -> Any:  # noqa: ANN401 -- arrays
     By blocks as long as what is looked at: of each, the least from its beginning on and the least up to its end.
     """
     width = 2 * reach + 1
-    blocks = np.full(-(-len(words) // width) * width, np.iinfo(np.uint64).max, np.uint64)
-    blocks[: len(words)] = words
-    blocks = blocks.reshape(-1, width)
+    padded = np.full(-(-len(words) // width) * width, np.iinfo(np.uint64).max, np.uint64)
+    padded[: len(words)] = words
+    blocks = padded.reshape(-1, width)
     upward = np.minimum.accumulate(blocks, axis=1).ravel()
     downward = np.minimum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
     places = max(len(words) - width + 1, 0)

@@ -53,7 +53,7 @@ def list_checkpoints(*, of_all_groups: OfAllGroups = False, as_json: AsJson = Fa
         print_json(rows)
         return
     whose = ("group", "topic") if of_all_groups else ()
-    _print_table([*whose, "partition", "offset", "bytes", "written", "model_id", "signed", "digest"], rows)
+    _print_table([*whose, "partition", "offset", "bytes", "parents", "written", "model_id", "signed", "digest"], rows)
 
 
 @app.command(

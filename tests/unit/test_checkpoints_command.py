@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import pickle
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,8 +19,12 @@ from consumer.checkpoint.catalogue import Catalogue, LooseFile
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import Identity
 from consumer.checkpoint.export import learned
+from consumer.checkpoint.lineage import Lineage, Sharing
 from consumer.checkpoint.model_file import read_warm_start
+from consumer.checkpoint.paths import stated_in
 from consumer.checkpoint.store import CheckpointName, Kept
+from consumer.checkpoint.unpickling import Admitted
+from consumer.checkpoint.writer import Sealing, Snapshot
 from consumer.commands import terminal
 from consumer.errors import ExitCode, StateError
 from consumer.learning import get_ml_pipeline
@@ -526,6 +531,79 @@ def test_signing_without_a_key(tmp_path: Path) -> None:
     """There must be one to sign with."""
     keep(tmp_path)
     one_sentence(invoke("sign"), ExitCode.USAGE, "CHECKPOINT_SIGNING_KEY is not set")
+
+
+# checkpoints that share shards
+
+
+def keep_chain(root: Path, key: str | None = None) -> list[Path]:
+    """Put three checkpoints into the store, the later ones of which share with the ones before; return their files."""
+    identity = Identity(GROUP, TOPIC, "topic-id", "0123456789ab", "ab" * 32, "17", {"MODEL": "linear", "SEEN_IDS": 9})
+    store, lineage = DirectoryStore(root / "store"), Lineage()
+    signing_key = None if key is None else key.encode()
+    sharing = Sharing(shard_bytes=256, least_bytes=0, least_saved=0.01, most_read=9.0)
+    sealing = Sealing(store, identity, admitted=Admitted(), key=signing_key, sharing=sharing)
+    files = []
+    for number in range(3):
+        state = sections({"": (trained(40 + number), 40 + number)})
+        state["later"] = b"x" * 5_000 + bytes([number]) * 256
+        written = sealing.write(Snapshot(None, 0, 100 + number, state, lineage=lineage))
+        assert written.name is not None
+        files.append(store.path(written.name))
+    return files
+
+
+def test_a_chain_is_listed_and_shown(tmp_path: Path) -> None:
+    """How many earlier files a checkpoint needs, and which."""
+    first, second, _ = keep_chain(tmp_path)
+    assert [row["parents"] for row in rows("list")][:2] == [0, 1]
+    shown = json.loads(invoke("show", "0:101", "--json").stdout)
+    assert [(each["offset"], each["digest"]) for each in shown["parents"]] == [(100, stated_in(first.name)[1])]  # type: ignore[index]
+    assert [each["shards"] for each in shown["sections"] if each["name"] == "later"] == [21]
+    assert "parent: 100" in invoke("show", str(second)).stdout
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_chain_is_verified_and_exported(tmp_path: Path, key: str | None) -> None:
+    """With its parents; without one of them, or with a damaged one, it may not be used, and the row says which."""
+    variables = {} if key is None else {"CHECKPOINT_SIGNING_KEY": key}
+    first, _, _ = keep_chain(tmp_path, key)
+    assert [row["usable"] for row in rows("verify", **variables)] == [True, True, True]
+    to = str(tmp_path / "model.pkl")
+    assert "42 events" in invoke("export", "0", "--to", to, **variables).stdout
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-40])
+    assert [row["usable"] for row in rows("verify", **variables)] == [False, False, False]
+    first.unlink()
+    reason = "the checkpoint at offset 102 shares with the one at offset 100, "
+    assert rows("verify", "0", **variables)[0]["reason"].startswith(reason)
+    one_sentence(invoke("export", "0", "--to", to, **variables), ExitCode.STATE, reason, "which is missing")
+
+
+def test_a_copied_chain_is_verified_beside_its_parents(tmp_path: Path) -> None:
+    """A checkpoint that was copied elsewhere needs its parents: from beside it, or from the store."""
+    files = keep_chain(tmp_path)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    copy = copies / files[2].name
+    copy.write_bytes(files[2].read_bytes())
+    assert invoke("verify", str(copy)).exit_code == 0
+    shutil.rmtree(tmp_path / "store")
+    assert "which is missing" in rows("verify", str(copy))[0]["reason"]
+    moved = keep_chain(tmp_path)
+    assert moved == files
+    for each in files[:2]:
+        each.rename(copies / each.name)
+    files[2].unlink()
+    assert invoke("verify", str(copy)).exit_code == 0
+
+
+def test_a_chain_is_signed_anew(tmp_path: Path) -> None:
+    """File after file: a parent may have the new signature already when its child is verified with the former key."""
+    keep_chain(tmp_path, "former")
+    variables = {"CHECKPOINT_SIGNING_KEY": KEY, "CHECKPOINT_PREVIOUS_KEY": "former"}
+    assert invoke("sign", **variables).stdout == "3 checkpoints signed anew, 0 were signed already\n"
+    assert [row["usable"] for row in rows("verify", CHECKPOINT_SIGNING_KEY=KEY)] == [True, True, True]
 
 
 # another store than a directory
