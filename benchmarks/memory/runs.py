@@ -168,5 +168,5 @@ def _resident(looks: Sequence[Look]) -> list[int]:
 
 
 def _checkpoint_bytes(life: Life) -> int:
-    newest: int = life.checkpoints(0)[-1]["bytes"]
+    newest: int = life.checkpoints(0)[-1]["state_bytes"]
     return newest

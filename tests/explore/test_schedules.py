@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from consumer.checkpoint.envelope import EnvelopeError, read_header
 from consumer.testing.faults import Fault
 from consumer.transaction import Transaction
 from tests.explore.faults import STEPS, ChanceFaults
@@ -182,3 +184,15 @@ def test_chance_is_the_seed_s_alone() -> None:
     spared = ChanceFaults(7, spared={once.struck[0][0]})
     kept = [spared.at("poll", allowed) for _ in range(2_000)]
     assert kept.count(Fault.NONE) == drawn[0].count(Fault.NONE) + 1
+
+
+def test_checkpoints_share_shards() -> None:
+    """The states are small, and yet there are chains of several files, which faults and pruning meet."""
+    most = 0
+    for seed in range(4):
+        schedule = Schedule(seed)
+        assert schedule.run().violations == ()
+        for data in schedule.disk.files.values():
+            with suppress(EnvelopeError):  # some were damaged
+                most = max(most, len(read_header(data).parents))
+    assert most >= 2
