@@ -29,6 +29,7 @@ import msgspec
 import river
 
 from consumer import __version__
+from consumer.checkpoint.lineage import MAX_PARENTS
 from consumer.checkpoint.store import CheckpointName, is_place
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ MAGIC: Final = b"SMARTINV"
 ENVELOPE_FORMAT: Final = 3
 FORMER_FORMAT: Final = 2
 MAX_HEADER_BYTES: Final = 512 * 1024
-MAX_PARENTS: Final = 8
 _PREFIX: Final = struct.Struct(">8sHBI")
 PREFIX_BYTES: Final = _PREFIX.size
 _UNSIGNED: Final = 0

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from consumer.checkpoint.envelope import MAX_PARENTS
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from consumer.checkpoint.shards import Piece
     from consumer.checkpoint.store import CheckpointName
+
+MAX_PARENTS: Final = 8
+"""Of a checkpoint: the files that hold what it does not hold itself."""
 
 
 class Sharing(NamedTuple):

@@ -21,7 +21,6 @@ from consumer.checkpoint.envelope import (
     ENVELOPE_FORMAT,
     MAGIC,
     MAX_HEADER_BYTES,
-    MAX_PARENTS,
     PREFIX_BYTES,
     EnvelopeError,
     Header,
@@ -32,6 +31,7 @@ from consumer.checkpoint.envelope import (
     read_header,
     shard_digest,
 )
+from consumer.checkpoint.lineage import MAX_PARENTS
 from tests.sealing import seal, signed, unseal, verify_digest
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from consumer.checkpoint import lineage as lineages
 from consumer.checkpoint import shards
 from consumer.checkpoint.envelope import (
     MAX_HEADER_BYTES,
-    MAX_PARENTS,
     PREFIX_BYTES,
     EnvelopeError,
     Header,
@@ -30,7 +29,7 @@ from consumer.checkpoint.envelope import (
     unseal,
 )
 from consumer.checkpoint.joining import JoinedReads, MissingCheckpointError
-from consumer.checkpoint.lineage import USUAL, Lineage, Sharing
+from consumer.checkpoint.lineage import MAX_PARENTS, USUAL, Lineage, Sharing
 from consumer.checkpoint.pruning import superseded
 from consumer.checkpoint.shards import MAX_SHARDS, Piece, cut, joined
 from consumer.checkpoint.store import CheckpointName, StoreError, UnreadableError
