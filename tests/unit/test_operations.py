@@ -78,7 +78,7 @@ def test_defaults_are_the_contract() -> None:
         "model_scope": "partition",
         "ml_model_path": None,
         "metrics_port": 8000,
-        "transaction_max_records": 20_000,
+        "transaction_max_records": 50_000,
         "seen_ids": 100_000,
         "item_retire_days": 400,
         "max_invalid_ratio": 0.2,
