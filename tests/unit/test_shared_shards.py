@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from consumer.checkpoint import lineage as lineages
 from consumer.checkpoint import shards
+from consumer.checkpoint.background_reads import BackgroundReads
 from consumer.checkpoint.envelope import (
     MAX_HEADER_BYTES,
     PREFIX_BYTES,
@@ -28,14 +31,16 @@ from consumer.checkpoint.envelope import (
     shard_digest,
     unseal,
 )
-from consumer.checkpoint.joining import JoinedReads, MissingCheckpointError
+from consumer.checkpoint.joining import JoinedReads, MissingCheckpointError, Opened
 from consumer.checkpoint.lineage import MAX_PARENTS, USUAL, Lineage, Sharing
 from consumer.checkpoint.pruning import superseded
 from consumer.checkpoint.shards import MAX_SHARDS, Piece, cut, joined
 from consumer.checkpoint.store import CheckpointName, StoreError, UnreadableError
 from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import Prune, Sealing, Snapshot, Written
+from consumer.errors import RetryError
 from consumer.learning.identities import ENTRY_BYTES
+from tests.kafka import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -60,6 +65,8 @@ class Files:
         self.deleted: list[int] = []
         self.beginnings = 0
         self.reads: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
 
     def write(self, name: CheckpointName, data: Data) -> str:
         """Keep it, or say that it could not."""
@@ -72,6 +79,7 @@ class Files:
     def read(self, name: CheckpointName) -> bytes | None:
         """Return it."""
         self.reads.append(name.offset)
+        assert self.gate.wait(10.0)
         if name.offset in self.unreadable:
             raise UnreadableError("input/output error")
         return self.kept.get(name)
@@ -486,6 +494,29 @@ def test_each_file_is_read_once(partition: Partition) -> None:
         partition.write(shard)
     partition.restored(40)
     assert sorted(partition.files.reads) == [10, 20, 30, 40]
+
+
+def test_a_slow_chain_is_read_once_however_often_it_is_asked_for(partition: Partition) -> None:
+    """While one of its files is on its way, the loop asks again and again: no file is read a second time for that."""
+    for shard in range(4):
+        partition.write(shard)
+    partition.files.gate.clear()
+    reads = BackgroundReads(JoinedReads(partition.files, partition.key), patience=0.01)
+    for _ in range(3):
+        with pytest.raises(RetryError, match="offset 40 is being read"):
+            reads.read(partition.named(40))
+    partition.files.gate.set()
+
+    def opened() -> Opened | None:
+        with suppress(RetryError):
+            return reads.read(partition.named(40))
+        return None
+
+    found = wait_until(opened, 10.0, "the chain to be read")
+    assert found is not None
+    assert bytes(found.sections[STATE]) == bytes(partition.state)
+    assert sorted(partition.files.reads) == [10, 20, 30, 40]
+    assert reads._under_way == {}
 
 
 # Pruning
