@@ -62,7 +62,7 @@ def test_a_worker_killed_between_increments_goes_on(new_stage: Callable[..., Sta
     last = stage.run_to_end(**settings)
     restored += [line["offset"] for line in last.events("checkpoint_restored")]
     assert len(restored) == KILLS
-    assert restored[0] >= EVENTS
+    assert restored[0] > EVENTS // 2
     assert stage.differences(stage.truth(LINEAR)) == []
 
 
