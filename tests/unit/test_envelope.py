@@ -246,7 +246,7 @@ def test_forgery_with_honest_lengths_unseals() -> None:
 @pytest.mark.parametrize(
     ("said", "changed"),
     [
-        ("at most 8 parents", {"parents": [Parent(number, "ab" * 32, None) for number in range(MAX_PARENTS + 1)]}),
+        ("at most 8 parents", {"parents": [Parent(4, "ab" * 32, None)] * (MAX_PARENTS + 1)}),
         ("offsets below 5", {"parents": [Parent(5, "ab" * 32, None)]}),
         ("offsets below 5", {"parents": [Parent(-1, "ab" * 32, None)]}),
         ("offsets below 5", {"parents": [Parent(4, "../" * 21 + "x", None)]}),

@@ -268,6 +268,12 @@ def test_chains_end(partition: Partition) -> None:
     assert partition.restored(partition.offset) == bytes(partition.state)
 
 
+def test_a_chain_of_few_parents_ends_too(partition: Partition) -> None:
+    """Where the same shard changes each time, the first file is all that is shared, and would be for ever."""
+    numbers = [partition.write(0).parents for _ in range(2 * (MAX_PARENTS + 1))]
+    assert numbers == 2 * [0, *[1] * MAX_PARENTS]
+
+
 @pytest.mark.parametrize(
     ("sharing", "is_shared"),
     [
