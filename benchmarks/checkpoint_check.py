@@ -17,7 +17,7 @@ from river import forest
 from consumer.checkpoint.envelope import Identity, seal, unseal
 from consumer.checkpoint.lineage import USUAL
 from consumer.checkpoint.shards import cut
-from consumer.checkpoint.unpickling import Admitted, decode_sections
+from consumer.checkpoint.unpickling import Admitted, Pickles, check_sections
 from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.guarded import GuardedModel
 from consumer.learning.ledger import Ledger
@@ -27,9 +27,8 @@ from consumer.learning.state import encode_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from typing_extensions import Buffer
-
     from consumer.checkpoint.envelope import Data
+    from consumer.learning.model_sections import Section
 
 IDENTITY: Final = Identity("group", "topic", "topic-id", "0123456789ab", "ab" * 32, "17", {"MODEL": "linear"})
 KEY: Final = b"a signing key of thirty-two bytes"
@@ -56,14 +55,14 @@ def main() -> None:
         print(f"{name:42}{len(data):>11,}{encoding:>9.1f}{sealing:>9.1f}{checking:>9.1f}")
 
 
-def sealed(sections: Mapping[str, Buffer]) -> Data:
+def sealed(sections: Mapping[str, Section]) -> Data:
     """Do what the writer does with a snapshot's sections: digests and signature."""
     return seal(IDENTITY, 0, 1, cut(sections, USUAL.shard_bytes), KEY)[1]
 
 
 def checked(data: Data) -> None:
     """Do what the writer does with a sealed checkpoint before it is written."""
-    decode_sections(unseal(data, KEY).sections(), Admitted())
+    check_sections(unseal(data, KEY).sections(), Pickles(Admitted()))
 
 
 def trained(model: Any, rng: random.Random, number: int = 50) -> Any:  # noqa: ANN401 -- River's types are too wide

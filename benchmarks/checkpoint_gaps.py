@@ -25,7 +25,7 @@ from consumer.learning.state import encode_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from typing_extensions import Buffer
+    from consumer.learning.model_sections import Section
 
 IDENTITY: Final = Identity("group", "topic", "topic-id", "0123456789ab", "ab" * 32, "17", {"MODEL": "linear"})
 KEY: Final = b"a signing key of thirty-two bytes"
@@ -55,7 +55,7 @@ def main() -> None:
             print(f"{name:24}{time.perf_counter() - started:6.2f} s   {shown} ms")
 
 
-def large_state() -> Mapping[str, Buffer]:
+def large_state() -> Mapping[str, Section]:
     """Return the sections of a state of many items."""
     ledger = Ledger()
     for number in range(ITEMS):
@@ -76,7 +76,7 @@ def large_state() -> Mapping[str, Buffer]:
     )
 
 
-def written(sections: Mapping[str, Buffer], key: bytes | None) -> None:
+def written(sections: Mapping[str, Section], key: bytes | None) -> None:
     """Do what the writer's thread does with a snapshot."""
     with tempfile.TemporaryDirectory() as directory:
         sealing = Sealing(DirectoryStore(Path(directory)), IDENTITY, admitted=Admitted(), key=key)

@@ -22,6 +22,7 @@ from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import Sealing, Snapshot
 from consumer.learning.identities import ENTRY_BYTES
 from consumer.learning.ledger_columns import DAYS, LEVELS, OBSERVED
+from consumer.learning.model_sections import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ ROUNDS: Final = 3
 
 def main() -> None:
     """Measure and print a table, the best of some rounds."""
-    before = {name: bytes(section) for name, section in large_state().items()}
+    before = {name: bytes(joined(section)) for name, section in large_state().items()}
     print(f"{ITEMS:,} items, {IDENTITIES:,} identities, {sum(map(len, before.values())):,} bytes of state")
     print(f"{'checkpoint':36}{'bytes':>12}{'writer':>9}{'restore':>10}")
     for events in EVENTS:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.shop import LINEAR, valid_transactions
 from consumer.learning import acceleration, get_features, get_ml_pipeline
 from consumer.learning.features import FEATURE_NAMES
-from consumer.learning.state import MODELS
+from consumer.learning.model_sections import MODELS
 from consumer.model_choice import model_kind
 from consumer.record import Record, RecordBatch, batch_of
 from schemas.transaction import MILLION, decode
@@ -56,7 +56,7 @@ def _linear(records: Sequence[Record]) -> dict[str, int]:
             expected = _river(river, record)
             compared += 1
             unequal += _bits(json.loads(value or b"")["predicted_stock_level"]) != _bits(expected)
-    state: Any = unpickled({MODELS: task.snapshot()[MODELS]})[MODELS]
+    state: Any = unpickled(task.snapshot())[MODELS]
     (checkpointed, count) = state[""]
     wanted, found = _numbers(river), _numbers(checkpointed)
     after = sum(_bits(_river(checkpointed, each)) != _bits(_river(river, each)) for each in records[-_AFTER:])

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from consumer.checkpoint.envelope import EnvelopeError
 from consumer.checkpoint.reader import MissingCheckpointError
-from consumer.checkpoint.shards import joined
 from consumer.errors import StateError
 from consumer.goal import CommittedGoal
+from consumer.learning.model_sections import MODEL_SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,7 +132,8 @@ class Adoption:
         task = self._new_task(partition, reference.first_offset)
         keeps_models = all(header.meaning.get(name) == self._identity.meaning.get(name) for name in _KEEPS_MODELS)
         if not keeps_models:
-            sections = {**sections, "models": joined(task.snapshot())["models"]}
+            empty = task.snapshot()
+            sections = {**sections, **{name: empty[name] for name in MODEL_SECTIONS}}
         try:
             self._reader.take_over(task, sections, header.offset)
         except EnvelopeError as error:

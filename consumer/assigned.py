@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from consumer.checkpoint.reference import Reference
     from consumer.checkpoint.store import CheckpointName
     from consumer.goal import Goal
-    from consumer.learning.task import PartitionTask
+    from consumer.learning.task import PartitionTask, TaskSnapshot
     from consumer.retention import RetentionWatch
 
 FIRST_RETRY_SECONDS: Final = 0.25
@@ -42,6 +42,24 @@ class Rung(NamedTuple):
     outcome: str
 
 
+class Taking:
+    """A snapshot that is being taken.
+
+    Args:
+        snapshot: of the partition's task.
+
+    Attributes:
+        snapshot: likewise.
+        longest_pause: seconds that the loop stood still for it at one time, at most.
+    """
+
+    __slots__ = ("longest_pause", "snapshot")
+
+    def __init__(self, snapshot: TaskSnapshot) -> None:
+        self.snapshot = snapshot
+        self.longest_pause = 0.0
+
+
 class Assigned:
     """One assigned partition.
 
@@ -57,11 +75,12 @@ class Assigned:
         awaits_commit: FRESH or ANCHORING, and the commit that lets it begin is not confirmed yet.
         confirmed: offsets of the checkpoints whose references were confirmed, the restored one first.
         durable: a checkpoint that is durable and waits for a commit to refer to it.
-        is_snapshot_pending: a snapshot is on its way to the store.
+        taking: the snapshot that is being taken, turn by turn.
+        is_snapshot_pending: a snapshot is being taken, or on its way to the store.
         lineage: what this assignment has written, for the writer alone.
         retention: what is watched of the log while checkpoints fail; None while they do not.
         behind: how many offsets lay ahead of its state when it got it.
-        snapshot_at: when the last snapshot was taken, on the loop's clock.
+        snapshot_at: when the last snapshot was begun, on the loop's clock.
         waits_for: why a restore waits; empty where it does not.
         last_timestamp_ms: Kafka timestamp of the last record in the open transaction.
     """
@@ -80,6 +99,7 @@ class Assigned:
         self.awaits_commit = False
         self.confirmed: deque[int] = deque()
         self.durable: CheckpointName | None = None
+        self.taking: Taking | None = None
         self.is_snapshot_pending = False
         self.lineage = Lineage()
         self.retention: RetentionWatch | None = None
@@ -129,5 +149,7 @@ class Assigned:
         self.phase = Phase.ANCHORING
         self.confirmed.clear()
         self.durable = None
+        if self.taking is not None:  # of what came before
+            self.taking, self.is_snapshot_pending = None, False
         self.snapshot_at = -math.inf
         self.awaits_commit = True

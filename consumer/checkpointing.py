@@ -1,15 +1,16 @@
 """When checkpoints are taken, and what becomes of them.
 
-A snapshot is taken between records and made durable in the background; the reference to it rides in the first commit
-after that (protocol rule 5). Older ones go only after enough references were confirmed (rule 7).
+A snapshot begins between two records, is taken a few milliseconds a turn where there are many models, and made durable
+in the background; the reference to it rides in the first commit after that (protocol rule 5). Older ones go only after
+enough references were confirmed (rule 7).
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from consumer.assigned import Phase
+from consumer.assigned import Phase, Taking
 from consumer.checkpoint.writer import Snapshot
 from consumer.errors import CheckpointsError
 from consumer.retention import ASK_SECONDS, RetentionWatch
@@ -30,6 +31,21 @@ _URGENT_SECONDS: Final = 1.0
 """Time between two tries once half of `MAX_REPLAY_RECORDS` is used up, and where an anchor holds a partition back."""
 
 
+class Pace(NamedTuple):
+    """How fast a snapshot of many models is taken.
+
+    Attributes:
+        seconds: for that long the loop stands still a turn, and for one look at the clock more.
+        models: so many are pickled between two looks at the clock; some milliseconds' worth on a busy machine.
+    """
+
+    seconds: float = 0.005
+    models: int = 16
+
+
+USUAL_PACE: Final = Pace()
+
+
 class Checkpointing:
     """Takes snapshots of live partitions when they are due and hands durable ones to the next commit.
 
@@ -37,6 +53,7 @@ class Checkpointing:
         interval: seconds between two snapshots of a partition.
         max_replay_records: the replay distance at which the worker must stop.
         clock: the loop's monotonic clock, in seconds.
+        pace: how fast a snapshot is taken.
     """
 
     def __init__(  # noqa: PLR0913 -- its collaborators, named
@@ -49,18 +66,25 @@ class Checkpointing:
         clock: Callable[[], float],
         metrics: Metrics,
         log: FilteringBoundLogger,
+        pace: Pace = USUAL_PACE,
     ) -> None:
         self._assignment = assignment
         self._writer = writer
         self._interval = interval
         self._max_replay_records = max_replay_records
         self._clock = clock
+        self._pace = pace
         self._metrics = metrics
         self._log = log
         self._last_error = "none was taken in time"
 
+    @property
+    def is_taking(self) -> bool:
+        """Tell whether a snapshot is being taken: then the loop should not wait for records."""
+        return any(assigned.taking is not None for assigned in self._assignment)
+
     def turn(self, connection: Connection) -> None:
-        """Take in what was written, and take at most one snapshot that is due, so that no turn grows long.
+        """Take in what was written, and go on with one snapshot, or begin one that is due, so that no turn grows long.
 
         Raises:
             CheckpointsError: a restart would have to replay more than `MAX_REPLAY_RECORDS`, or soon more than the log
@@ -68,11 +92,12 @@ class Checkpointing:
             RetryError: the broker did not say where the log starts.
         """
         self._collect(0.0)
+        is_free = not self._go_on()
         now = self._clock()
         for assigned in self._assignment.in_phase(Phase.ANCHORING):
             is_wanted = assigned.awaits_commit and assigned.durable is None and not assigned.is_snapshot_pending
-            if is_wanted and now - assigned.snapshot_at >= _URGENT_SECONDS:
-                self._take(assigned)
+            if is_free and is_wanted and now - assigned.snapshot_at >= _URGENT_SECONDS:
+                self._begin(assigned)
                 return
         for assigned in self._assignment.in_phase(Phase.LIVE):
             if assigned.retention is not None:
@@ -87,8 +112,8 @@ class Checkpointing:
                 )
             is_urgent = 2 * distance >= self._max_replay_records
             interval = min(self._interval, _URGENT_SECONDS) if is_urgent else self._interval
-            if now - assigned.snapshot_at >= interval and self._is_worthwhile(assigned):
-                self._take(assigned)
+            if is_free and now - assigned.snapshot_at >= interval and self._is_worthwhile(assigned):
+                self._begin(assigned)
                 return
 
     def _heed_retention(self, assigned: Assigned, watch: RetentionWatch, connection: Connection) -> None:
@@ -116,17 +141,28 @@ class Checkpointing:
         Calls `beat` again and again while it waits.
         """
         deadline = self._clock() + seconds
+        self._give_up_older()
         while True:
-            beat()
             for assigned in self._assignment.in_phase(Phase.LIVE):
                 if self._is_worthwhile(assigned):
-                    self._take(assigned)
+                    self._begin(assigned)
+            beat()
+            while self._go_on():
+                beat()
+                if self._clock() >= deadline:
+                    return False
             if not any(assigned.is_snapshot_pending for assigned in self._assignment):
                 return True
             if self._clock() >= deadline:
                 return False
             if not self._collect(_WAIT_SECONDS):
                 return False
+
+    def _give_up_older(self) -> None:
+        """Give up what is being taken of a state that has gone on since: a new snapshot is worth more."""
+        for assigned in self._assignment:
+            if assigned.taking is not None and assigned.taking.snapshot.offset != assigned.state.next_offset:
+                assigned.taking, assigned.is_snapshot_pending = None, False
 
     def prune(self, superseded: Sequence[Superseded]) -> None:
         """Let the writer remove what a confirmed commit has superseded."""
@@ -140,16 +176,38 @@ class Checkpointing:
         newest = assigned.durable.offset if assigned.durable else (assigned.confirmed[-1] if assigned.confirmed else -1)
         return assigned.state.next_offset > newest and assigned.state.records_applied > 0
 
-    def _take(self, assigned: Assigned) -> None:
+    def _begin(self, assigned: Assigned) -> None:
+        """Begin a snapshot of a partition that has none on its way, and take as much of it as a turn may."""
         started = self._clock()
-        task = assigned.state
-        sections = task.snapshot()
-        pause = self._clock() - started  # to hand it over is to put it into a queue
-        self._writer.submit(Snapshot(assigned, assigned.partition, task.next_offset, sections, pause, assigned.lineage))
+        assigned.taking = Taking(assigned.state.begin_snapshot())
         assigned.is_snapshot_pending = True
         assigned.snapshot_at = started
+        self._take(assigned, assigned.taking, started)
+
+    def _go_on(self) -> bool:
+        """Take more of the one snapshot that is being taken; tell whether there was one."""
+        for assigned in self._assignment:
+            if assigned.taking is not None:
+                self._take(assigned, assigned.taking, self._clock())
+                return True
+        return False
+
+    def _take(self, assigned: Assigned, taking: Taking, started: float) -> None:
+        """Take models until the turn's time is over; hand a complete snapshot over."""
+        seconds, models = self._pace
+        is_complete = taking.snapshot.advance(models)
+        while not is_complete and self._clock() - started < seconds:
+            is_complete = taking.snapshot.advance(models)
+        if is_complete:
+            assigned.taking = None
+            sections = taking.snapshot.sections()
+        pause = self._clock() - started  # to hand it over is to put it into a queue
+        longest = taking.longest_pause = max(taking.longest_pause, pause)
         self._metrics.count("phase_seconds", pause, "snapshot")
-        self._metrics.observe("checkpoint_pause_seconds", pause)
+        if is_complete:
+            offset = taking.snapshot.offset
+            self._writer.submit(Snapshot(assigned, assigned.partition, offset, sections, longest, assigned.lineage))
+            self._metrics.observe("checkpoint_pause_seconds", longest)
 
     def _collect(self, wait_seconds: float) -> bool:
         """Take in finished snapshots, waiting for the first; tell whether all of them were written."""

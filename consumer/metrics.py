@@ -138,7 +138,7 @@ METRICS: Final = (
     Metric(
         "phase_seconds",
         "counter",
-        "Seconds of the loop by phase; poll includes waiting for records.",
+        "Seconds of the loop by phase; poll includes waiting for records, snapshot all of a checkpoint's pauses.",
         "Little poll time means saturation; much commit time, a slow broker.",
         ("phase",),
     ),
@@ -207,8 +207,8 @@ METRICS: Final = (
     Metric(
         "checkpoint_pause_seconds",
         "histogram",
-        "Time that the loop stands still while it takes a snapshot for a checkpoint.",
-        "Grows with the models in memory, by MODEL_SCOPE; raise CHECKPOINT_INTERVAL_SECONDS to pause less often.",
+        "Longest time that the loop stood still at once for a checkpoint's snapshot.",
+        "Grows with the items of a partition; raise CHECKPOINT_INTERVAL_SECONDS to pause less often.",
         buckets=_PAUSES,
     ),
     Metric(

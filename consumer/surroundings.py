@@ -9,6 +9,7 @@ from consumer.accelerator import load_beside
 from consumer.checkpoint.background_reads import BackgroundReads
 from consumer.checkpoint.lineage import USUAL
 from consumer.checkpoint.writer import BackgroundWriter
+from consumer.checkpointing import USUAL_PACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from consumer.checkpoint.lineage import Sharing
     from consumer.checkpoint.store import CheckpointReads
     from consumer.checkpoint.writer import Sealing, Writer
+    from consumer.checkpointing import Pace
     from consumer.replay_progress import ReplayDisplay
 
 
@@ -31,6 +33,7 @@ class Surroundings(NamedTuple):
         sleep: waits that many seconds.
         new_writer: what makes checkpoints durable, and when.
         reads_of: how the loop reads checkpoints.
+        pace: how fast the loop takes snapshots of many models.
         accelerate: begins to load machine code for the models, beside the loop.
         replays: where replays are shown; None is the log.
         sharing: when a checkpoint shares shards with earlier ones.
@@ -40,6 +43,7 @@ class Surroundings(NamedTuple):
     sleep: Callable[[float], None] = time.sleep
     new_writer: Callable[[Sealing], Writer] = BackgroundWriter
     reads_of: Callable[[CheckpointReads[Opened]], CheckpointReads[Opened]] = BackgroundReads
+    pace: Pace = USUAL_PACE
     accelerate: Callable[[FilteringBoundLogger], Thread | None] = load_beside
     replays: ReplayDisplay | None = None
     sharing: Sharing = USUAL

@@ -21,6 +21,7 @@ from consumer.checkpoint.patient_reads import PatientReads
 from consumer.checkpoint.reader import CheckpointReader
 from consumer.checkpoint.writer import Sealing
 from consumer.checkpointing import Checkpointing
+from consumer.collector import Collector
 from consumer.end_of_input import EndOfInput
 from consumer.errors import (
     AbortError,
@@ -159,8 +160,10 @@ class Worker:
             clock=clock,
             metrics=metrics,
             log=log,
+            pace=surroundings.pace,
         )
         self._accelerator = Accelerator(surroundings.accelerate, log)
+        self._collector = Collector()
         self._connection: Connection
         self._transaction: Transaction
         self._pending: SmartInventoryError | None = None  # noted inside a client's callback, raised after the poll
@@ -287,6 +290,8 @@ class Worker:
     def _poll_seconds(self) -> float:
         if self._assignment.in_phase(Phase.FRESH):
             return 0.0  # what they wait for is this loop's own: a commit, then to be started
+        if self._checkpointing.is_taking:
+            return 0.0  # the rest of the snapshot waits for this loop's turns
         if not self._transaction.is_open:
             return _POLL_SECONDS
         return max(0.0, min(_POLL_SECONDS, self._settings.commit_interval_ms / 1000 - self._transaction.age))
@@ -312,6 +317,7 @@ class Worker:
             ) from error
         for assigned in running.values():
             self._publish_tally(assigned)
+        self._settle_models()
         self._metrics.gauge("last_processed_timestamp_seconds", time.time())
 
     def _process_batch(self, batch: RecordBatch, running: dict[int, Assigned]) -> bool:
@@ -424,6 +430,9 @@ class Worker:
             # Not retried from here: the rest of the batch has been fetched and would never come again.
             raise RebuildError(str(error)) from error
 
+    def _settle_models(self) -> None:
+        self._collector.settle(sum(each.task.model_count for each in self._assignment if each.task is not None))
+
     def _restore(self) -> None:
         started = self._clock()
         gained = self._assignment.in_phase(Phase.GAINED)
@@ -431,7 +440,9 @@ class Worker:
             self._partitions = self._broker.check_topics().partitions  # the topic has grown: do the outputs suffice?
             for assigned in self._assignment.running().values():
                 assigned.state.partitions = self._partitions
-        self._assignment.restore_gained(self._connection, lambda: self._health.beat("restore"))
+        with self._collector.pausing():
+            self._assignment.restore_gained(self._connection, lambda: self._health.beat("restore"))
+            self._settle_models()
         for assigned in gained:
             if assigned.phase is not Phase.GAINED and assigned.state.takes_batches:
                 self._accelerator.expect(assigned.behind)

@@ -10,7 +10,8 @@ import msgspec
 from consumer.learning import PartitionTask
 from consumer.learning.fingerprint import Fingerprint, LearningSettings, fingerprint
 from consumer.learning.ledger import UNSEEN
-from consumer.learning.state import decode_state
+from consumer.learning.model_sections import joined, pickles_of
+from consumer.learning.state import decode_state, encode_state
 from consumer.model_choice import model_kind
 
 if TYPE_CHECKING:
@@ -63,6 +64,16 @@ def is_repeat(window: Identities, event: Event) -> bool:
     if entry is not None:
         window.remember(entry)
     return entry is None
+
+
+def models_of(sections: Mapping[str, Buffer]) -> dict[str, Any]:
+    """Return the states of the models in a snapshot's sections, by their keys."""
+    return {key: pickle.loads(data) for key, data in pickles_of(sections)}
+
+
+def model_sections(models: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the sections of models, from their states by their keys."""
+    return {name: bytes(joined(section)) for name, section in encode_state({"models": models}).items()}
 
 
 def unpickled(sections: Mapping[str, Buffer]) -> dict[str, Any]:

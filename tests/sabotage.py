@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
+from tests.core import model_sections, models_of
 from tests.kafka import create_topics, wait_until
 from tests.sealing import seal, unseal
 
@@ -49,7 +49,7 @@ def reseal(
     *,
     key: bytes | None = None,
     header: Callable[[Any], dict[str, Any]] = lambda _: {},
-    **sections: Callable[[bytes], bytes],
+    models: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> CheckpointName:
     """Put a changed checkpoint in a file's stead, whole in itself: digest, name and signature fit its content.
 
@@ -58,25 +58,24 @@ def reseal(
         path: the file.
         key: the key that signed it, and signs the new one.
         header: from the former header, what to change of the identity in it.
-        sections: from a section's former bytes, its new ones.
+        models: from the former states of its models, the new ones.
     """
     former, bodies = unseal(path.read_bytes(), key)
     identity = msgspec.structs.replace(former.identity(), **header(former))
-    changed = {name: sections[name](body) if name in sections else body for name, body in bodies.items()}
-    sealed, data = seal(identity, former.partition, former.offset, changed, key)
+    changed = {} if models is None else model_sections(models(models_of(bodies)))
+    sealed, data = seal(identity, former.partition, former.offset, {**bodies, **changed}, key)
     name = CheckpointName(former.group, former.topic, former.partition, former.offset, sealed.digest)
     path.unlink()
     DirectoryStore(stage.directory / "checkpoints").write(name, data)
     return name
 
 
-def heavier(models: bytes) -> bytes:
-    """Return pickled models of MODEL=linear, each a hair off."""
-    state = pickle.loads(models)
-    for pipeline, _ in state.values():
+def heavier(models: dict[str, Any]) -> dict[str, Any]:
+    """Return models of MODEL=linear, each a hair off."""
+    for pipeline, _ in models.values():
         regression = pipeline["lin_reg"]
         regression.intercept = regression.intercept * (1 + 1e-9) + 1e-9
-    return pickle.dumps(state, protocol=5)
+    return models
 
 
 class _Foreign:
@@ -88,9 +87,9 @@ class _Foreign:
         return os.system, ("true",)
 
 
-def foreign(_models: bytes) -> bytes:
-    """Return a pickle that calls a foreign function when it is read."""
-    return pickle.dumps({"": (_Foreign(), 1)}, protocol=5)
+def foreign(_models: dict[str, Any]) -> dict[str, Any]:
+    """Return models whose pickle calls a foreign function when it is read."""
+    return {"": (_Foreign(), 1)}
 
 
 def reference(stage: Stage) -> Reference:

@@ -7,7 +7,6 @@ order of events that the real thing might bring can be played.
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +18,14 @@ from consumer.broker import Committed, EndOfPartition, InputTopic, OutOfRange, T
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.reference import Reference, decode_reference
 from consumer.checkpoint.store import CheckpointName
-from consumer.learning.state import MODELS
+from consumer.learning.model_sections import MODELS
 from consumer.record import Record
 from consumer.testing.grouping import grouped
+from tests.core import model_sections, models_of
 from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from consumer.broker import Notice, Polled, Position, RebalanceListener
@@ -265,7 +265,9 @@ class Shop:
         former, former_sections = unseal(path.read_bytes())
         path.unlink()
         identity = msgspec.structs.replace(former.identity(), **(header or {}))
-        new = {name: _changed(name, former_sections[name], change) for name, change in sections.items()}
+        new: dict[str, bytes] = {}
+        for section, change in sections.items():
+            new |= _changed(section, former_sections, change)
         sealed, data = seal(identity, 0, offset, {**former_sections, **new})
         name = CheckpointName("g", "in", 0, offset, sealed.digest)
         DirectoryStore(self.directory).write(name, data)
@@ -323,7 +325,7 @@ class Shop:
         return twin
 
 
-def _changed(name: str, section: bytes, change: Callable[[Any], Any]) -> bytes:
+def _changed(name: str, sections: Mapping[str, bytes], change: Callable[[Any], Any]) -> dict[str, bytes]:
     if name == MODELS:
-        return pickle.dumps(change(pickle.loads(section)), protocol=5)
-    return msgspec.msgpack.encode(change(msgspec.msgpack.decode(section)))
+        return model_sections(change(models_of(sections)))
+    return {name: msgspec.msgpack.encode(change(msgspec.msgpack.decode(sections[name])))}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from consumer.checkpoint.joining import JoinedReads
 from consumer.checkpoint.reference import decode_reference
-from consumer.learning.state import MODELS
+from consumer.learning.model_sections import MODEL_SECTIONS, MODELS, pickles_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,22 +63,23 @@ def final_states(stage: Stage, store: CheckpointReads[bytes]) -> dict[int, Final
 def content_digest(sections: Mapping[str, Buffer]) -> str:
     """Return a digest of what a checkpoint's sections say.
 
-    A pickle names an object the second time it meets it. Which equal texts are one object depends on how often a state
-    was restored, and says nothing about the state: the models are pickled anew without that.
+    A pickle names an object the second time it meets it. Which equal texts are one object may depend on how often a
+    state was restored, and says nothing about the state: the models are pickled anew without that.
     """
     running = blake2b(digest_size=16)
-    for name, section in sorted(sections.items()):
-        body = _plainly(bytes(section)) if name == MODELS else bytes(section)
+    bodies = [(name, bytes(body)) for name, body in sorted(sections.items()) if name not in MODEL_SECTIONS]
+    models = [(f"{MODELS}, {key}", _plainly(data)) for key, data in pickles_of(sections)]  # their order counts, too
+    for name, body in [*bodies, *models]:
         running.update(b"%s %d " % (name.encode(), len(body)))
         running.update(body)
     return running.hexdigest()
 
 
-def _plainly(models: bytes) -> bytes:
+def _plainly(model: bytes) -> bytes:
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=5)
     pickler.fast = True
-    pickler.dump(pickle.loads(models))  # noqa: S301 -- our own worker has just written it
+    pickler.dump(pickle.loads(model))  # noqa: S301 -- our own worker has just written it
     return written.getvalue()
 
 

@@ -25,7 +25,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.fuzzing.chains import judge_chain
-from benchmarks.fuzzing.content import CONTENT, damaged, wrongly_accepted
+from benchmarks.fuzzing.content import CONTENT, damaged, pickled, wrongly_accepted
 from benchmarks.fuzzing.honest import honest, new_task
 from benchmarks.fuzzing.verdicts import SLOWEST_SECONDS, Found, Verdicts
 from consumer.checkpoint.envelope import EnvelopeError, Identity
@@ -133,7 +133,7 @@ def _read(rng: Random, sections: dict[str, bytes], origin: Honest, *, is_honest:
             return "accepted", "other sections come out than were sealed"
         state = decode_sections(unsealed, _ADMITTED)
         problem = wrongly_accepted(sections, state)
-        if is_honest and pickle.dumps(state["models"]) != pickle.dumps(pickle.loads(sections["models"])):  # noqa: S301
+        if is_honest and not _are_equal(state["models"], sections):
             problem = "another state comes out than was pickled"
         if problem is None:
             new_task(origin.kind).restore(state)
@@ -146,6 +146,12 @@ def _read(rng: Random, sections: dict[str, bytes], origin: Honest, *, is_honest:
     except BaseException as error:  # noqa: BLE001 -- compiled code raises what is no Exception
         return "crashed", f"{type(error).__name__}: {error}"
     return "accepted", problem
+
+
+def _are_equal(models: dict[str, Any], sections: dict[str, bytes]) -> bool:
+    """Tell whether models are those that were pickled."""
+    expected = {key: pickle.dumps(pickle.loads(data)) for key, data in pickled(sections).items()}  # noqa: S301 -- honest
+    return {key: pickle.dumps(model) for key, model in models.items()} == expected
 
 
 def _classes() -> dict[type, dict[str, Any]]:

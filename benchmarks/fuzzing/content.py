@@ -13,6 +13,15 @@ import msgspec
 from benchmarks.fuzzing import pickles
 from consumer.learning.columns import NO_NUMBER
 from consumer.learning.ledger_columns import ABSURD, COLUMNS, LEDGER, LedgerColumns
+from consumer.learning.model_sections import (
+    LENGTHS,
+    MODELS,
+    PICKLES,
+    has_former_models,
+    joined,
+    model_sections,
+    pickles_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,26 +45,71 @@ def damaged(rng: Random, data: bytes) -> bytes:
     )
 
 
+def pickled(sections: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the pickle of each model in honest sections, by its key; of the former format, too."""
+    if has_former_models(sections):
+        former = pickle.loads(sections[MODELS])  # noqa: S301 -- our own
+        return {key: pickle.dumps(model, protocol=5) for key, model in former.items()}
+    return dict(pickles_of(sections))
+
+
+def _put(sections: dict[str, bytes], pickled: dict[str, bytes]) -> None:
+    sections.update({name: bytes(joined(body)) for name, body in model_sections(pickled).items()})
+
+
+def _one(rng: Random, sections: dict[str, bytes], change: Callable[[bytes], bytes]) -> bytes:
+    """Change the pickle of one model; return the new one."""
+    found = pickled(sections)
+    key = rng.choice(list(found))
+    found[key] = change(found[key])
+    _put(sections, found)
+    return found[key]
+
+
 def _models(rng: Random, sections: dict[str, bytes], change: Callable[[str, Any], tuple[str, Any]]) -> bool:
     """Change the models by scope, and pickle them as a worker would."""
-    models = pickle.loads(sections["models"])  # noqa: S301 -- our own
-    changed = dict(change(scope, model) for scope, model in models.items())
-    sections["models"] = pickle.dumps(changed, protocol=rng.choice((4, 5)))
+    changed = [change(key, pickle.loads(data)) for key, data in pickled(sections).items()]  # noqa: S301 -- our own
+    protocol = rng.choice((4, 5))
+    _put(sections, {key: pickle.dumps(model, protocol=protocol) for key, model in changed})
     return True
 
 
 def _opcodes(rng: Random, sections: dict[str, bytes]) -> bool:
-    sections["models"] = pickles.mutant(rng, sections["models"])
+    _one(rng, sections, lambda data: pickles.mutant(rng, data))
     return False
 
 
 def _bytes_of_models(rng: Random, sections: dict[str, bytes]) -> bool:
-    sections["models"] = damaged(rng, sections["models"])
+    _one(rng, sections, lambda data: damaged(rng, data))
+    return False
+
+
+def _cuts_of_models(rng: Random, sections: dict[str, bytes]) -> bool:
+    """Say of a byte that it is another model's."""
+    lengths = [int.from_bytes(sections[LENGTHS][at : at + 4], "little") for at in range(0, len(sections[LENGTHS]), 4)]
+    one, other = rng.randrange(len(lengths)), rng.randrange(len(lengths))
+    by = rng.choice((1, 2, lengths[one]))
+    lengths[one], lengths[other] = max(0, lengths[one] - by), lengths[other] + by
+    sections[LENGTHS] = b"".join(each.to_bytes(4, "little") for each in lengths)
+    return False
+
+
+def _former(_rng: Random, sections: dict[str, bytes]) -> bool:
+    """Write the models as state format 3 had them, for `--adopt-state`: one pickle of all."""
+    models = {key: pickle.loads(data) for key, data in pickled(sections).items()}  # noqa: S301 -- our own
+    del sections[LENGTHS], sections[PICKLES]
+    sections[MODELS] = pickle.dumps(models, protocol=5)
+    return True
+
+
+def _opcodes_of_former(rng: Random, sections: dict[str, bytes]) -> bool:
+    _former(rng, sections)
+    sections[MODELS] = pickles.mutant(rng, sections[MODELS])
     return False
 
 
 def _bytes_of_another(rng: Random, sections: dict[str, bytes]) -> bool:
-    name = rng.choice([name for name in sections if name != "models"])
+    name = rng.choice([name for name in sections if name != PICKLES])
     sections[name] = damaged(rng, sections[name] or b"\0")
     return False
 
@@ -76,8 +130,8 @@ def _values(rng: Random, sections: dict[str, bytes]) -> bool:
     return False
 
 
-def _optimised(_rng: Random, sections: dict[str, bytes]) -> bool:
-    sections["models"] = pickletools.optimize(sections["models"])
+def _optimised(rng: Random, sections: dict[str, bytes]) -> bool:
+    _one(rng, sections, pickletools.optimize)
     return True
 
 
@@ -97,19 +151,26 @@ def _counts(rng: Random, sections: dict[str, bytes]) -> bool:
 
 
 def _floats(rng: Random, sections: dict[str, bytes]) -> bool:
-    pieces = pickles.opcodes(sections["models"])
-    floats = [place for place, piece in enumerate(pieces) if piece[:1] == b"G"]
-    for place in rng.sample(floats, min(len(floats), 5)):
-        pieces[place] = b"G" + struct.pack(">d", rng.choice((rng.uniform(-1e9, 1e9), 0.0, 5e-324, 1.7e308, math.inf)))
-    sections["models"] = b"".join(pieces)
+    def changed(data: bytes) -> bytes:
+        pieces = pickles.opcodes(data)
+        floats = [place for place, piece in enumerate(pieces) if piece[:1] == b"G"]
+        for place in rng.sample(floats, min(len(floats), 5)):
+            number = rng.choice((rng.uniform(-1e9, 1e9), 0.0, 5e-324, 1.7e308, math.inf))
+            pieces[place] = b"G" + struct.pack(">d", number)
+        return b"".join(pieces)
+
+    model = _one(rng, sections, changed)
     # A model may refuse numbers that are not finite, and guarded knows its pipeline's settings by heart.
-    return b"gates" not in sections["models"] and struct.pack(">d", math.inf) not in sections["models"]
+    return b"gates" not in model and struct.pack(">d", math.inf) not in model
 
 
 CONTENT: Final[dict[str, Callable[[Random, dict[str, bytes]], bool]]] = {
     "opcodes": _opcodes,
     "more opcodes": _opcodes,
     "bytes of the pickle": _bytes_of_models,
+    "cuts between pickles": _cuts_of_models,
+    "models of the former format": _former,
+    "opcodes of the former format": _opcodes_of_former,
     "bytes of a plain section": _bytes_of_another,
     "sections": _sections,
     "values of plain sections": _values,
@@ -138,9 +199,10 @@ def _plain_value(rng: Random) -> tuple[str, Any]:
 
 def wrongly_accepted(sections: dict[str, bytes], state: dict[str, Any]) -> str | None:
     """Return why a state should have been refused, None where it should not."""
-    if "models" in sections:
+    if MODELS in sections:
         try:
-            named = pickles.names(sections["models"])
+            parts = [sections[MODELS]] if has_former_models(sections) else pickled(sections).values()
+            named = {name for part in parts for name in pickles.names(part)}
         except Exception as error:  # noqa: BLE001 -- whatever the other reader makes of it
             return f"Python's own unpickler refuses what is accepted: {type(error).__name__}: {error}"
         foreign = sorted(name for name in named if not pickles.is_permitted(name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,7 +10,9 @@ from river import compose, ensemble, linear_model, neighbors, optim, preprocessi
 
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
+from consumer.learning.model_sections import joined
 from consumer.learning.regressor import RegressorKind, train_model
+from consumer.learning.state import encode_state
 from consumer.learning.task import PartitionTask
 from consumer.model_choice import model_kind
 from consumer.record import Record
@@ -71,8 +72,9 @@ def honest() -> tuple[Honest, ...]:
         for event in events:
             transaction = decode(event.value, -1, Limits())
             train_model(model, transaction, transaction.new_stock_level or 0.0)
-        models = pickle.dumps({"": (model, len(events))}, protocol=5)
-        made.append(Honest(name, {**made[0].sections, "models": models}, RegressorKind(factory, {})))
+        models = encode_state({"models": {"": (model, len(events))}})
+        sections = {name: bytes(joined(body)) for name, body in models.items()}
+        made.append(Honest(name, {**made[0].sections, **sections}, RegressorKind(factory, {})))
     return tuple(made)
 
 

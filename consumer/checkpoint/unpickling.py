@@ -7,31 +7,72 @@ times its size in memory, and may hold numbers that make a model useless.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from consumer.checkpoint.admitted import Admitted, UnsafePickleError
 from consumer.checkpoint.pickle_program import check
+from consumer.checkpoint.pickle_shape import Shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from typing_extensions import Buffer
+    from consumer.learning.model_sections import Section
 
-__all__ = ["Admitted", "UnsafePickleError", "decode_sections", "is_rust_panic", "safe_loads"]
+__all__ = ["Admitted", "Pickles", "UnsafePickleError", "decode_sections", "is_rust_panic", "safe_loads"]
 
 
 class _Unpickler(pickle.Unpickler):
     """Python's unpickler, with the admitted names only."""
 
-    def __init__(self, data: bytes, admitted: Admitted) -> None:
+    def __init__(self, data: bytes, find: Callable[[str, str], Any]) -> None:
         super().__init__(io.BytesIO(data))
-        self._admitted = admitted
+        self._find = find
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 -- what it names
         """Return the class or function of a name."""
-        return self._admitted.find(module, name).what
+        return self._find(module, name)
+
+
+class Pickles:
+    """Reads many pickles, of which those that differ in nothing but numbers are walked through once.
+
+    Args:
+        admitted: what they may name.
+    """
+
+    def __init__(self, admitted: Admitted) -> None:
+        self._admitted = admitted
+        self._find = cache(lambda module, name: admitted.find(module, name).what)
+        self._checked = Shapes()
+        self._loaded = Shapes()
+
+    def loads(self, data: bytes) -> Any:  # noqa: ANN401 -- whatever was pickled
+        """Return the object of a pickle, as `safe_loads` does.
+
+        Raises:
+            UnsafePickleError: see there.
+        """
+        return _guarded(self._load, data)
+
+    def check(self, data: bytes) -> None:
+        """See that `loads` would return the object of a pickle; another one of the same shape has shown it for all.
+
+        Raises:
+            UnsafePickleError: it would not.
+        """
+        if data not in self._loaded:
+            self.loads(data)
+            self._loaded.add(data)
+
+    def _load(self, data: bytes) -> Any:  # noqa: ANN401 -- whatever was pickled
+        if data not in self._checked:
+            check(data, self._admitted)
+            self._checked.add(data)
+        return _Unpickler(data, self._find).load()
 
 
 def safe_loads(data: bytes, admitted: Admitted) -> Any:  # noqa: ANN401 -- whatever was pickled
@@ -41,9 +82,13 @@ def safe_loads(data: bytes, admitted: Admitted) -> Any:  # noqa: ANN401 -- whate
         UnsafePickleError: it names something else, does what Python's pickler never writes, or cannot be read. No other
             exception comes out, whatever the bytes.
     """
+    return Pickles(admitted).loads(data)
+
+
+def _guarded(load: Callable[[bytes], Any], data: bytes) -> Any:  # noqa: ANN401 -- what is loaded
+    """Return what a pickle loads as; whatever that raises comes out as one error."""
     try:
-        check(data, admitted)
-        return _Unpickler(data, admitted).load()
+        return load(data)
     except UnsafePickleError:
         raise
     except Exception as error:
@@ -60,7 +105,7 @@ def is_rust_panic(error: BaseException) -> bool:
     return type(error).__module__ == "pyo3_runtime"
 
 
-def decode_sections(sections: Mapping[str, Buffer], admitted: Admitted) -> dict[str, Any]:
+def decode_sections(sections: Mapping[str, Section], admitted: Admitted) -> dict[str, Any]:
     """Return the state in a checkpoint's sections: models of what is admitted, everything else of its plain types.
 
     Raises:
@@ -68,8 +113,30 @@ def decode_sections(sections: Mapping[str, Buffer], admitted: Admitted) -> dict[
     """
     from consumer.learning.state import decode_state  # noqa: PLC0415 -- brings River, which listing files does without
 
+    with _refusals():
+        return decode_state(sections, Pickles(admitted).loads)
+
+
+def check_sections(sections: Mapping[str, Section], pickles: Pickles) -> None:
+    """See that `decode_sections` would return a state; no two models are in memory at the same time.
+
+    Raises:
+        UnsafePickleError: it would not.
+    """
+    from consumer.learning.model_sections import MODEL_SECTIONS, pickles_of  # noqa: PLC0415 -- likewise
+    from consumer.learning.state import decode_state  # noqa: PLC0415 -- likewise
+
+    with _refusals():
+        decode_state({name: body for name, body in sections.items() if name not in MODEL_SECTIONS}, pickles.loads)
+        for _, data in pickles_of(sections):
+            pickles.check(data)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Let whatever a section is refused for come out as one error."""
     try:
-        return decode_state(sections, lambda models: safe_loads(models, admitted))
+        yield
     except UnsafePickleError as error:
         raise UnsafePickleError(f"section 'models': {error}") from error
     except ValueError as error:

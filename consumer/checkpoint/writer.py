@@ -24,7 +24,7 @@ from consumer.checkpoint.lineage import USUAL
 from consumer.checkpoint.pruning import superseded
 from consumer.checkpoint.shards import cut
 from consumer.checkpoint.store import StoreError
-from consumer.checkpoint.unpickling import UnsafePickleError, decode_sections
+from consumer.checkpoint.unpickling import Pickles, UnsafePickleError, check_sections
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -42,7 +42,7 @@ class Snapshot(NamedTuple):
         owner: the assignment that took it; what it becomes must not touch a later one.
         offset: the state's next offset.
         sections: the state's, as `consumer.learning.state` has them; nothing may change them any more.
-        pause_seconds: how long the loop stood still for it.
+        pause_seconds: how long the loop stood still for it at one time, at most.
         lineage: what its owner has written before; None where nothing is to be shared with that.
     """
 
@@ -121,7 +121,7 @@ class Sealing:
     ) -> None:
         self._store = store
         self._identity = identity
-        self._admitted = admitted
+        self._pickles = Pickles(admitted)
         self._key = key
         self._sharing = sharing
         self._parents: dict[int, dict[CheckpointName, Collection[CheckpointName]]] = {}
@@ -156,7 +156,7 @@ class Sealing:
         holders = self._holders(snapshot, pieces)
         header, data = seal(self._identity, snapshot.partition, snapshot.offset, pieces, self._key, holders)
         # What a restore would refuse is never written: a committed reference to it would stop the next worker.
-        decode_sections(assembled(unseal(data, self._key), pieces), self._admitted)
+        check_sections(assembled(unseal(data, self._key), pieces), self._pickles)
         name = header.name()
         name = replace(name, place=self._store.write(name, data))
         # Only now that it is durable: what is shared with a file that may never be there is lost.

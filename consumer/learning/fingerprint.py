@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from consumer.learning.model import ModelScope
     from schemas.transaction import Limits
 
-STATE_FORMAT: Final = 3
+STATE_FORMAT: Final = 4
 """Raised whenever a snapshot's sections change their meaning."""
 
 MODEL_ID_DIGITS: Final = 12

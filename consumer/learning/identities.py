@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from hashlib import blake2b
-from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -100,6 +99,8 @@ class Identities:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.contents: OrderedDict[bytes, bytes] = OrderedDict()
+        self._rows = bytearray()  # the same, as a snapshot has it, but the newest in the place of what has left
+        self._next = 0
 
     def __len__(self) -> int:
         return len(self.contents)
@@ -124,10 +125,16 @@ class Identities:
         if len(contents) >= self._limit:
             contents.popitem(last=False)
         contents[entry[0]] = entry[1]
+        at = self._next
+        self._rows[at : at + ENTRY_BYTES] = entry[0] + entry[1]
+        self._next = (at + ENTRY_BYTES) % (self._limit * ENTRY_BYTES)
 
     def snapshot(self) -> bytes:
         """Return the window as one run of 24-byte entries, oldest first."""
-        return b"".join(chain.from_iterable(self.contents.items()))
+        if len(self._rows) < self._limit * ENTRY_BYTES:
+            return bytes(self._rows)
+        rows = memoryview(self._rows)
+        return b"".join((rows[self._next :], rows[: self._next]))
 
     def restore(self, state: Buffer) -> None:
         """Take over a state that `snapshot` returned; of a larger window, the newest entries.
@@ -138,6 +145,7 @@ class Identities:
         state = bytes(state)
         check_whole(state)
         state = state[-self._limit * ENTRY_BYTES :]
+        self._rows, self._next = bytearray(state), len(state) % (self._limit * ENTRY_BYTES)
         self.contents = OrderedDict(
             (state[start : start + _IDENTITY_BYTES], state[start + _IDENTITY_BYTES : start + ENTRY_BYTES])
             for start in range(0, len(state), ENTRY_BYTES)

@@ -7,7 +7,7 @@ state is bounded by what a shop sells, not by what it ever sold.
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from consumer.learning.columns import NO_NUMBER
 from consumer.learning.ledger_columns import ABSURD, LedgerColumns
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
 Entry = tuple[int | None, int, int]
@@ -61,6 +62,45 @@ def posting_of(entry: Entry, quantity: int, observed: int | None, occurred_us: i
             return Posting(before, None, False, (None, 0, day))
         return Posting(before, after, False, (after, observed_us, day))
     return Posting(before, observed, False, (observed, occurred_us, day))
+
+
+class LedgerCopy:
+    """A ledger as it was when it began, on its way into columns; that takes 0.1 s for 100,000 items.
+
+    Args:
+        newest_day: as the ledger's.
+        items: in their order.
+        entries: of each item.
+    """
+
+    def __init__(self, newest_day: int, items: list[str], entries: list[Entry]) -> None:
+        self._newest_day = newest_day
+        self._items = items
+        self._entries = entries
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._at = 0
+
+    def advance(self, items: int) -> bool:
+        """Take so many items more; tell whether it is complete."""
+        part = slice(self._at, self._at + items)
+        entries, keys = self._entries[part], self._items[part]
+        count, joined = len(entries), "".join(keys)
+        lengths = map(len, keys if joined.isascii() else map(str.encode, keys))
+        self._parts.append(
+            (
+                np.fromiter((NO_NUMBER if level is None else level for level in map(_level, entries)), "<i8", count),
+                np.fromiter(map(_observed, entries), "<i8", count),
+                np.fromiter(map(_day, entries), "<i4", count),
+                np.fromiter(lengths, "<u2", count),
+                np.frombuffer(joined.encode(), np.uint8),
+            )
+        )
+        self._at += count
+        return self._at == len(self._items)
+
+    def columns(self) -> LedgerColumns:
+        """Return the columns of a complete one."""
+        return LedgerColumns(self._newest_day, *map(np.concatenate, zip(*self._parts, strict=True)))
 
 
 class Ledger:
@@ -136,17 +176,13 @@ class Ledger:
 
     def columns(self) -> LedgerColumns:
         """Return the state by columns."""
-        entries, count = self.entries.values(), len(self.entries)
-        joined = "".join(self.entries)
-        keys = list(self.entries) if joined.isascii() else [item.encode() for item in self.entries]
-        return LedgerColumns(
-            self.newest_day,
-            np.fromiter((NO_NUMBER if level is None else level for level in map(_level, entries)), "<i8", count),
-            np.fromiter(map(_observed, entries), "<i8", count),
-            np.fromiter(map(_day, entries), "<i4", count),
-            np.fromiter(map(len, keys), "<u2", count),
-            np.frombuffer(joined.encode(), np.uint8),
-        )
+        copy = self.begin_copy()
+        copy.advance(len(self.entries))
+        return copy.columns()
+
+    def begin_copy(self) -> LedgerCopy:
+        """Begin to copy the state as it is now."""
+        return LedgerCopy(self.newest_day, list(self.entries), list(self.entries.values()))
 
     def restore(self, columns: LedgerColumns) -> None:
         """Take over the columns of a state that `snapshot` returned, which were checked when they were decoded."""

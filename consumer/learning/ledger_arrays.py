@@ -153,6 +153,10 @@ class LedgerArrays:
         """See `Ledger.snapshot`."""
         return self.columns().sections()
 
+    def begin_copy(self) -> LedgerColumns:
+        """Copy the state as it is now, at once: it stands in columns."""
+        return self.columns()
+
     def columns(self) -> LedgerColumns:
         """Return the state by columns, none of which changes any more."""
         items = len(self)

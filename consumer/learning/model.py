@@ -1,4 +1,4 @@
-"""What a task needs of a model, and one instance of it for each scope."""
+"""What a task needs of a model; `consumer.learning.models` keeps one for each scope."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from schemas.dead_letter import InvalidEvent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from consumer.learning.arrays import Doubles
     from consumer.learning.batch import Run
@@ -96,79 +96,3 @@ class ModelScope(StrEnum):
     PARTITION = "partition"
     STORE = "store"
     ITEM = "item"
-
-
-class Models:
-    """The models of one partition, by scope.
-
-    A model is kept only once an event has been applied to it: one that breaks its first model leaves no trace.
-    """
-
-    def __init__(self, scope: ModelScope, kind: ModelKind) -> None:
-        self._scope = scope
-        self._is_one = scope is ModelScope.PARTITION
-        self._kind = kind
-        self._by_scope: dict[str, StockModel] = {}
-        self._takes_batches: bool | None = None
-
-    def __len__(self) -> int:
-        return len(self._by_scope)
-
-    @property
-    def take_batches(self) -> bool:
-        """Tell whether there is one model for the whole partition, and it has `steps`, be it there yet or not."""
-        if not self._is_one:
-            return False
-        if self._takes_batches is None:
-            self._takes_batches = (self.only() or self._kind.new()).takes_batches
-        return self._takes_batches
-
-    def only(self) -> StockModel | None:
-        """Return the one model of the whole partition; None where there is none yet, or one for each store or item."""
-        return self._by_scope.get("") if self._is_one else None
-
-    def of(self, store_id: str, item: str) -> StockModel | None:
-        """Return the model in charge of an item, None where there is none yet; `item` is the ledger's key."""
-        if self._is_one:
-            return self._by_scope.get("")
-        return self._by_scope.get(self._key(store_id, item))
-
-    def new(self) -> StockModel:
-        """Return a new model, not kept yet."""
-        return self._kind.new()
-
-    def keep(self, store_id: str, item: str, model: StockModel) -> None:
-        """Keep a new model as the one in charge of an item."""
-        self._by_scope[self._key(store_id, item)] = model
-
-    def drop(self, items: Iterable[str]) -> None:
-        """Forget the models of items that have left; one that reaches further than an item stays."""
-        if self._scope is ModelScope.ITEM:
-            for item in items:
-                self._by_scope.pop(item, None)  # a ledger that was adopted may know items that no model does
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state: scope key to the model's own. It is live: pickle it at once."""
-        return {key: model.state() for key, model in self._by_scope.items()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a state that `snapshot` returned.
-
-        Raises:
-            ValueError: it holds what is no state of such a model.
-        """
-        if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-            raise ValueError("expected the states of models by their scopes")
-        self._takes_batches = None
-        try:
-            self._by_scope = {key: self._kind.restored(each) for key, each in state.items()}
-        except ValueError:
-            raise
-        except Exception as error:
-            # A kind looks into the parts of a model, and a file may have left some of them out.
-            raise ValueError(f"expected whole models; looking into one raised {type(error).__name__}") from error
-
-    def _key(self, store_id: str, item: str) -> str:
-        if self._is_one:
-            return ""
-        return store_id if self._scope is ModelScope.STORE else item

@@ -1,6 +1,7 @@
-"""The sections of a task's state, as bytes: state format 3.
+"""The sections of a task's state, as bytes: state format 4.
 
-Models are pickled, as River's are. Nothing else could run what a file chooses, and what is of another type is refused:
+Models are pickled, as River's are, each by itself. Nothing else could run what a file chooses, and what is of another
+type is refused:
 
 | section | content |
 | --- | --- |
@@ -13,10 +14,13 @@ Models are pickled, as River's are. Nothing else could run what a file chooses, 
 | `ledger.lengths` | of each item, uint16: how many bytes its key has |
 | `ledger.keys` | the keys (`store_id`, U+001F, `sku`) in UTF-8, one after the other |
 | `identities` | of each identity, oldest first: 16 bytes of its digest, 8 bytes of its content's |
-| `models` | pickle: by scope, the state of each model |
+| `models` | MessagePack: of each model the key of its scope: the item's key, the store's id, or empty |
+| `models.lengths` | of each model, uint32: how many bytes its pickle has |
+| `models.pickles` | the pickle of each model's state, one after the other |
 
-Items stand in the order in which they entered. Numbers are little-endian and packed. The raw sections, all from
-`ledger.levels` to `identities`, may be any C-contiguous bytes-like object until they are sealed.
+Items and models stand in the order in which they entered. Numbers are little-endian and packed. The raw sections, all
+from `ledger.levels` to `identities` and the last two, may be any C-contiguous bytes-like object until they are sealed,
+or a list of some that stand one after another.
 """  # noqa: E501 -- a table
 
 from __future__ import annotations
@@ -31,13 +35,15 @@ from consumer.learning.columns import NO_NUMBER
 from consumer.learning.identities import ENTRY_BYTES
 from consumer.learning.ledger import DAY_US
 from consumer.learning.ledger_columns import COLUMNS, LEDGER, LedgerColumns, ledger_columns
+from consumer.learning.model_sections import MODEL_SECTIONS, MODELS, decoded_models, joined, model_sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from typing_extensions import Buffer
 
-MODELS: Final = "models"
+    from consumer.learning.model_sections import Section
+
 IDENTITIES: Final = "identities"
 
 _PLAIN: Final[Mapping[str, Any]] = {
@@ -53,12 +59,12 @@ _decode_former_ledger: Final = msgspec.msgpack.Decoder(dict[str, tuple[int | Non
 _decode_bytes: Final = msgspec.msgpack.Decoder(bytes).decode
 
 
-def encode_state(state: Mapping[str, Any]) -> dict[str, Buffer]:
-    """Return a task's state as named sections; its ledger is given as the sections of one."""
-    sections: dict[str, Buffer] = {}
+def encode_state(state: Mapping[str, Any]) -> dict[str, Section]:
+    """Return a task's state as named sections; its ledger is given as the sections of one, its models by their keys."""
+    sections: dict[str, Section] = {}
     for name, part in state.items():
         if name == MODELS:
-            sections[name] = pickle.dumps(part, protocol=5)
+            sections |= model_sections({key: pickle.dumps(model, protocol=5) for key, model in part.items()})
         elif name == LEDGER:
             sections |= part
         else:
@@ -66,25 +72,25 @@ def encode_state(state: Mapping[str, Any]) -> dict[str, Buffer]:
     return sections
 
 
-def decode_state(sections: Mapping[str, Buffer], unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
+def decode_state(sections: Mapping[str, Section], unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
     """Return the state of these sections; such as a later version adds are left out.
 
     The ledger comes as `LedgerColumns`. No object is made for an item or an identity, so this is a check as well.
+    Beside the models, by their keys, come the pickles that they were read from, but not of a former format.
 
     Args:
-        sections: as `encode_state` returned them; ledger and identities may be of state format 2, too.
-        unpickle: reads the pickle of the models; what it raises comes out.
+        sections: as `encode_state` returned them; models may be of state format 3, ledger and identities of 2, too.
+        unpickle: reads the pickle of a model; what it raises comes out.
 
     Raises:
         ValueError: a plain section is not of its type.
     """
-    former = _former_ledger(sections)
-    state: dict[str, Any] = {}
-    for name, section in sections.items():
-        if name == MODELS:
-            state[name] = unpickle(bytes(section))
-        elif name == LEDGER:
-            state[name] = ledger_columns(sections) if former is None else former
+    plain = {name: joined(section) for name, section in sections.items() if name not in MODEL_SECTIONS}
+    former = _former_ledger(plain)
+    state: dict[str, Any] = decoded_models(sections, unpickle) if MODELS in sections else {}
+    for name, section in plain.items():
+        if name == LEDGER:
+            state[name] = ledger_columns(plain) if former is None else former
         elif name == IDENTITIES:
             state[name] = _checked_identities(section if former is None else _plain(name, _decode_bytes, section))
         elif name in _decoders:

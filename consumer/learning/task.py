@@ -22,7 +22,9 @@ from consumer.learning.identities import Identities, check_whole
 from consumer.learning.invalid_window import InvalidWindow
 from consumer.learning.ledger import Ledger
 from consumer.learning.ledger_arrays import LedgerArrays
-from consumer.learning.model import Models
+from consumer.learning.ledger_columns import LedgerColumns
+from consumer.learning.model_sections import PICKLES, joined
+from consumer.learning.models import Models
 from consumer.learning.output import Outcome, Output, Published
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
 from consumer.learning.state import SECTIONS, encode_state
@@ -41,8 +43,10 @@ if TYPE_CHECKING:
     from consumer.learning.batch import Run
     from consumer.learning.column_batch import ColumnRun
     from consumer.learning.fingerprint import LearningSettings
-    from consumer.learning.ledger_columns import LedgerColumns
+    from consumer.learning.ledger import LedgerCopy
     from consumer.learning.model import ModelKind, StockModel
+    from consumer.learning.model_sections import Section
+    from consumer.learning.models import ModelsSnapshot
     from consumer.record import Record, RecordBatch
     from schemas.transaction import Event
 
@@ -53,6 +57,9 @@ _link_prediction: Final = Struct("<qBd").pack
 _link_other: Final = Struct("<qB").pack
 
 
+_ALL_MODELS: Final = 2**40
+_ITEMS_A_MODEL: Final = 64
+"""So many items of a ledger are put into columns in the time in which a model is pickled."""
 _PREDICTION: Final = Outcome.PREDICTION  # a global is found faster than an enum's member
 
 
@@ -100,6 +107,46 @@ class Tally:
         self.learned += learned
         self.late += int(np.count_nonzero(run.lates))
         self.unknown_levels += int(np.count_nonzero(run.befores == NO_NUMBER))
+
+
+class TaskSnapshot:
+    """A task's state as it was at a record boundary; the task goes on while it is put into bytes.
+
+    Attributes:
+        offset: the task's next offset there.
+    """
+
+    __slots__ = ("_ledger", "_models", "_sections", "offset")
+
+    def __init__(
+        self, offset: int, sections: dict[str, Section], ledger: LedgerCopy | LedgerColumns, models: ModelsSnapshot
+    ) -> None:
+        self.offset = offset
+        self._sections = sections
+        self._ledger = ledger
+        self._models = models
+
+    def advance(self, models: int) -> bool:
+        """Take so many models more, or what takes as long of the ledger; tell whether it is complete.
+
+        Raises:
+            AssertionError: the task has begun another one since.
+        """
+        if isinstance(self._ledger, LedgerColumns):
+            return self._models.advance(models)
+        if self._ledger.advance(_ITEMS_A_MODEL * models):
+            self._ledger = self._ledger.columns()
+        return False
+
+    def sections(self) -> dict[str, Section]:
+        """Return the sections of a complete one (`consumer.learning.state`); nothing changes them any more.
+
+        Raises:
+            AssertionError: it is not complete.
+        """
+        if not isinstance(self._ledger, LedgerColumns):
+            raise AssertionError("a snapshot has sections once it is complete")  # noqa: TRY004 -- a bug
+        return {**self._sections, **self._ledger.sections(), **self._models.sections()}
 
 
 class PartitionTask:
@@ -176,7 +223,7 @@ class PartitionTask:
                 return None
             observed = event.level_millionths
             posting = self._ledger.look(item, event.quantity_millionths, observed, event.occurred_us)
-            model = self._models.of(event.store_id, item)
+            model = self._models.about_to_step(event.store_id, item)
             new_model = None
             if model is None:
                 model = new_model = self._models.new()
@@ -359,16 +406,22 @@ class PartitionTask:
         """Move on to `offset` where the log holds no record in between (markers, aborted records)."""
         self.next_offset = max(self.next_offset, offset)
 
-    def snapshot(self) -> dict[str, Buffer]:
-        """Return the whole state as named sections (`consumer.learning.state`); later sections may join them."""
-        state: dict[str, Any] = {
+    def begin_snapshot(self) -> TaskSnapshot:
+        """Begin a snapshot of the whole state as it is now, of which most may still have to be taken."""
+        plain: dict[str, Any] = {
             "progress": (self.next_offset, self.first_offset, self.records_applied, self.chain.snapshot()),
-            "models": self._models.snapshot(),
-            "ledger": self._ledger.snapshot(),
             "identities": self._identities.snapshot(),
             "invalid": self._invalid.snapshot(),
         }
-        return encode_state(state)
+        ledger = self._ledger.begin_copy()
+        return TaskSnapshot(self.next_offset, encode_state(plain), ledger, self._models.begin_snapshot())
+
+    def snapshot(self) -> dict[str, Buffer]:
+        """Return the whole state as named sections, taken at once; later sections may join them."""
+        snapshot = self.begin_snapshot()
+        while not snapshot.advance(_ALL_MODELS):
+            pass
+        return {name: joined(section) for name, section in snapshot.sections().items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state that `snapshot` returned.
@@ -383,7 +436,7 @@ class PartitionTask:
         # Whole or not at all: whatever may be missing or refused comes first.
         progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
         check_whole(identities)
-        self._models.restore(models)
+        self._models.restore(models, state.get(PICKLES))
         self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
         self._invalid.restore(invalid)

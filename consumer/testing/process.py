@@ -9,6 +9,7 @@ import structlog
 
 from consumer.assembly import build_worker
 from consumer.checkpoint.lineage import Sharing
+from consumer.checkpointing import Pace
 from consumer.errors import StopError
 from consumer.health import Health
 from consumer.metrics import Metrics
@@ -116,6 +117,7 @@ class SimulatedProcess:
                 sleep=cluster.advance,
                 new_writer=lambda sealing: StepwiseWriter(sealing, self._is_slow, cluster.advance),
                 reads_of=lambda store: store,
+                pace=Pace(0.0, 1),  # so that events come in between
                 accelerate=lambda _log: None,  # a thread of its own would not be the simulation's
                 sharing=SHARING,
             ),

@@ -80,18 +80,22 @@ class Input(NamedTuple):
     """One input and what must become of it.
 
     Attributes:
+        scope: of the models that are to see it.
         chunks: in the order in which they are sent.
         truth: by partition, what the independent loop says must be published, in offset order.
         ends: by partition, the log's end.
     """
 
     partitions: int
+    scope: ModelScope
     chunks: tuple[Chunk, ...]
     truth: dict[int, list[Published]]
     ends: dict[int, int]
 
 
-def settings(instance: int, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> Settings:
+def settings(
+    instance: int, scope: ModelScope = ModelScope.PARTITION, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+) -> Settings:
     """Return the settings of a worker in a schedule: small bounds, so that everything happens often."""
     return Settings(
         consumer_group="g",
@@ -101,6 +105,7 @@ def settings(instance: int, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) ->
         instance_id=f"worker-{instance}",
         processing_guarantee=guarantee,
         model="linear",
+        model_scope=scope,
         seen_ids=SEEN_IDS,
         item_retire_days=ITEM_RETIRE_DAYS,
         transaction_max_records=12,
@@ -114,7 +119,7 @@ def settings(instance: int, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) ->
 @cache
 def make_input(number: int) -> Input:
     """Return one of the inputs."""
-    rng = random.Random(number)
+    rng, scope = random.Random(number), list(ModelScope)[number % len(ModelScope)]
     partitions = rng.randint(1, 3)
     events = list(
         with_faults(
@@ -139,7 +144,7 @@ def make_input(number: int) -> Input:
     for chunk in chunks:
         chunk.send(cluster)
     ends = {number: cluster.log(INPUT, number).end for number in range(partitions)}
-    return Input(partitions, tuple(chunks), {number: _truth(cluster, number) for number in ends}, ends)
+    return Input(partitions, scope, tuple(chunks), {number: _truth(cluster, number, scope) for number in ends}, ends)
 
 
 @cache
@@ -149,7 +154,7 @@ def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
     cluster, disk = SimulatedCluster(given.partitions), Disk()
     for chunk in given.chunks:
         chunk.send(cluster)
-    process = SimulatedProcess(cluster, disk, settings(0), new_store=STORES[store])
+    process = SimulatedProcess(cluster, disk, settings(0, given.scope), new_store=STORES[store])
     process.start()
     while not has_arrived(cluster, given):
         process.step()
@@ -213,10 +218,8 @@ def _source(kind: str, value: bytes | None, headers: tuple[tuple[str, bytes | No
     return int(text[text.rindex(b":") + 1 : -1])  # the contract's last field is source_offset
 
 
-def _truth(cluster: SimulatedCluster, partition: int) -> list[Published]:
-    learning = LearningSettings(
-        "linear", ModelScope.PARTITION, SEEN_IDS, 1_000, Limits(), item_retire_days=ITEM_RETIRE_DAYS
-    )
+def _truth(cluster: SimulatedCluster, partition: int, scope: ModelScope) -> list[Published]:
+    learning = LearningSettings("linear", scope, SEEN_IDS, 1_000, Limits(), item_retire_days=ITEM_RETIRE_DAYS)
     oracle = oracle_of(learning, INPUT, partition)
     fed = (
         oracle.feed((each.offset, each.timestamp_ms, each.key, each.value, each.headers or ()))

@@ -127,7 +127,7 @@ class Schedule:
         return SimulatedProcess(
             self.cluster,
             self.disk,
-            settings(number, guarantee=self.guarantee),
+            settings(number, self.input.scope, guarantee=self.guarantee),
             permissions=Permissions(rebuild=not self._has_retention),
             new_store=STORES[self.store],
             is_slow=lambda: self.faults.is_active and self._rng.random() < 0.5,

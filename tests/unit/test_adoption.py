@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from consumer.errors import StateError
+from consumer.learning.model_sections import MODEL_SECTIONS
+from tests.core import models_of
 from tests.scripted import TOPIC, Shop, event
-from tests.sealing import unseal
+from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +76,23 @@ def test_adopted_state_goes_on_under_the_new_meaning(shop: Shop, truth: Callable
     assert line["kept"] == ["ledger", "identities", "models"]
     assert line["change"] == "SEEN_IDS was 100000, is 7"
     assert shop.reference().adopted_offset == 60
+
+
+def test_models_of_the_former_state_format_are_adopted(shop: Shop, truth: Callable[[int], list[bytes]]) -> None:
+    """One pickle of all models, as state format 3 had it: they go on as the format's change had never been."""
+    path = shop.path(60)
+    header, sections = unseal(path.read_bytes())
+    models = pickle.dumps(models_of(sections), protocol=5)
+    former = {name: body for name, body in sections.items() if name not in MODEL_SECTIONS} | {"models": models}
+    sealed, data = seal(header.identity(), 0, 60, former)
+    path.unlink()
+    path.with_name(path.name.replace(header.digest, sealed.digest)).write_bytes(data)
+    shop.commit(60, checkpoint_digest=sealed.digest)
+    shop.grow(80)
+    outputs = shop.run(seen_ids=7, allow="adopt_state")
+    former_id, model_id = shop.predictions()[0]["model_id"], shop.worker._identity.model_id
+    assert outputs[60:] == [each.replace(former_id.encode(), model_id.encode()) for each in truth(80)[60:]]
+    assert shop.line("state_adopted")["kept"] == ["ledger", "identities", "models"]
 
 
 def test_the_adopted_window_is_cut(shop: Shop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import random
 import signal
 import subprocess
@@ -37,6 +36,7 @@ from benchmarks.chaos.run import Orders, Run, orders_in, rates_of
 from benchmarks.chaos.states import FinalState, content_digest, unequal
 from benchmarks.chaos.tally import GROUPS, Tally, read_tally, total
 from consumer.errors import ExitCode
+from tests.core import model_sections
 from tests.kafka.cluster import Ports, distinct_ports, node_properties
 
 if TYPE_CHECKING:
@@ -327,12 +327,14 @@ def test_states_are_compared_by_content() -> None:
     """Whether two equal texts are one object says nothing about a state; a weight's last bit does."""
     name = "unit_cost"
     equal = name[:4] + name[4:]
-    same, other = pickle.dumps([name, name]), pickle.dumps([name, equal])
+    same, other = model_sections({"s": [name, name]}), model_sections({"s": [name, equal]})
     assert same != other
-    assert content_digest({**SECTIONS, "models": same}) == content_digest({**SECTIONS, "models": other})
-    almost = pickle.dumps({"intercept": 0.1}), pickle.dumps({"intercept": 0.1 + 2**-56})
-    assert content_digest({"models": almost[0]}) != content_digest({"models": almost[1]})
-    assert content_digest(SECTIONS) != content_digest({**SECTIONS, "ledger": b"ledges"})
+    assert content_digest({**SECTIONS, **same}) == content_digest({**SECTIONS, **other})
+    almost = model_sections({"s": {"intercept": 0.1}}), model_sections({"s": {"intercept": 0.1 + 2**-56}})
+    assert content_digest({**SECTIONS, **almost[0]}) != content_digest({**SECTIONS, **almost[1]})
+    one, swapped = model_sections({"s": 1, "t": 2}), model_sections({"t": 2, "s": 1})
+    assert content_digest({**SECTIONS, **one}) != content_digest({**SECTIONS, **swapped})
+    assert content_digest({**SECTIONS, **one}) != content_digest({**SECTIONS, **one, "ledger": b"ledges"})
 
 
 def test_unequal_states_are_told() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
 from consumer.learning.ledger import Ledger
+from tests.core import model_sections
 from tests.kafka import wait_until
 from tests.sealing import seal, unseal
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from consumer.checkpoint.envelope import Data
 
 IDENTITY = Identity("group", "topic", "topic-id", "a" * 12, "a" * 64, "17", {})
-SECTIONS = {"models": pickle.dumps({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
+SECTIONS = {**model_sections({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
 OFFSETS = st.integers(0, 2**63 - 1)
 
 

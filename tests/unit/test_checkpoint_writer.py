@@ -16,6 +16,7 @@ from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import BackgroundWriter, Sealing, Snapshot, Written
 from consumer.learning import get_ml_pipeline
 from consumer.learning.ledger import Ledger
+from tests.core import model_sections
 from tests.kafka import wait_until
 from tests.sealing import unseal
 
@@ -94,7 +95,7 @@ def writer(store: MemoryStore) -> Iterator[BackgroundWriter]:
 
 def snapshot(offset: int, partition: int = 0, **sections: bytes) -> Snapshot:
     """A snapshot whose owner is nobody in particular."""
-    return Snapshot(object(), partition, offset, sections or {"models": pickle.dumps({"": "state"})})
+    return Snapshot(object(), partition, offset, sections or model_sections({"": "state"}))
 
 
 def result(writer: BackgroundWriter) -> Written:
@@ -117,7 +118,7 @@ def offsets(store: MemoryStore, partition: int) -> list[int]:
 
 def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: BackgroundWriter) -> None:
     """What is in the store under the result's name is the snapshot's state, sealed for its partition and offset."""
-    state = {"models": pickle.dumps({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
+    state = {**model_sections({}), **{name: bytes(body) for name, body in Ledger().snapshot().items()}}
     submitted = snapshot(42, 3, **state)
     writer.submit(submitted)
     written = result(writer)
@@ -262,12 +263,15 @@ class Stranger:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"models": pickle.dumps({"": Stranger()})}, "section 'models': the pickle names .*Stranger, which is not"),
+        (model_sections({"": Stranger()}), "section 'models': the pickle names .*Stranger, which is not"),
         (
-            {"models": pickle.dumps({}), "ledger": pickle.dumps(get_ml_pipeline())},
+            {**model_sections({}), "ledger": pickle.dumps(get_ml_pipeline())},
             "section 'ledger' is not of its type",
         ),
-        ({"models": b"no pickle"}, "section 'models': expected a pickle"),
+        (
+            {**model_sections({"": 0}), "models.lengths": b"\t\0\0\0", "models.pickles": b"no pickle"},
+            "section 'models': expected a pickle",
+        ),
     ],
 )
 def test_what_a_restore_would_refuse_is_never_written(
@@ -286,7 +290,7 @@ def test_what_a_restore_would_refuse_is_never_written(
 def test_what_the_factory_declares_is_written(store: MemoryStore) -> None:
     """A class of the user's own passes where a restore admits it."""
     writer = BackgroundWriter(Sealing(store, IDENTITY, admitted=Admitted([Stranger])))
-    writer.submit(snapshot(1, models=pickle.dumps({"": Stranger()})))
+    writer.submit(Snapshot(object(), 0, 1, model_sections({"": Stranger()})))
     assert result(writer).error == ""
     writer.close()
 

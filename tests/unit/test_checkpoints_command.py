@@ -29,6 +29,7 @@ from consumer.commands import terminal
 from consumer.errors import ExitCode, StateError
 from consumer.learning import get_ml_pipeline
 from consumer.learning.ledger import Ledger
+from consumer.learning.model_sections import joined
 from consumer.learning.state import encode_state
 from consumer.settings import Settings
 from tests.pickles import Exploit
@@ -88,7 +89,7 @@ def sections(models: Any) -> dict[str, bytes]:
     ledger.post("a\x1fb", 1, 2, 3)
     ledger.sweep(3, 400)
     plain = {"progress": (0, 0, 0, (b"", b"", 0)), "ledger": ledger.snapshot(), "identities": b"", "invalid": []}
-    return {name: bytes(section) for name, section in encode_state({**plain, "models": models}).items()}
+    return {name: bytes(joined(section)) for name, section in encode_state({**plain, "models": models}).items()}
 
 
 def keep(  # noqa: PLR0913 -- what a checkpoint is, with defaults
@@ -114,7 +115,10 @@ def keep(  # noqa: PLR0913 -- what a checkpoint is, with defaults
 def forge(path: Path, models: bytes, key: str | None = None) -> Path:
     """Put other models into a file's place, with digest, name and signature made right again."""
     header, state = unseal(path.read_bytes(), None if key is None else key.encode())
-    state["models"] = models
+    state |= {
+        "models.lengths": len(models).to_bytes(4, "little"),
+        "models.pickles": models,
+    }
     forged, data = seal(
         header.identity(), header.partition, header.offset, state, None if key is None else key.encode()
     )
@@ -211,7 +215,7 @@ def test_show(tmp_path: Path) -> None:
         assert shown["meaning"] == {"MODEL": "linear", "SEEN_IDS": 9}
         assert [each["name"] for each in shown["sections"]] == [
             *("progress", "ledger", "ledger.levels", "ledger.observed", "ledger.days", "ledger.lengths", "ledger.keys"),
-            *("identities", "invalid", "models"),
+            *("identities", "invalid", "models", "models.lengths", "models.pickles"),
         ]
     table = invoke("show", "0:100").stdout
     for word in ("meaning: SEEN_IDS", "section: models", "topic-id", "river"):

@@ -13,10 +13,12 @@ from river import compose, linear_model, preprocessing
 from consumer.learning import get_features, get_ml_pipeline, train_model
 from consumer.learning.features import FEATURE_NAMES
 from consumer.learning.ledger import Posting
-from consumer.learning.model import Models, ModelScope
+from consumer.learning.model import ModelScope
+from consumer.learning.model_sections import joined
+from consumer.learning.models import Models
 from schemas import InventoryTransaction
 from schemas.transaction import Event, Limits, decode
-from tests.core import LINEAR_KIND
+from tests.core import LINEAR_KIND, models_of
 
 if TYPE_CHECKING:
     from consumer.learning.features import Features
@@ -130,7 +132,7 @@ def test_who_shares_a_model(scope: str, shared: list[int]) -> None:
     assert len(models) == 0
     got = []
     for store, item in ITEMS:
-        model = models.of(store, item)
+        model = models.about_to_step(store, item)
         if model is None:
             model = models.new()
             models.keep(store, item, model)
@@ -140,13 +142,21 @@ def test_who_shares_a_model(scope: str, shared: list[int]) -> None:
     assert len(models) == len(distinct)
 
 
+def states(models: Models) -> dict[str, Any]:
+    """What a snapshot of models holds."""
+    snapshot = models.begin_snapshot()
+    while not snapshot.advance(1):
+        pass
+    return models_of({name: joined(section) for name, section in snapshot.sections().items()})
+
+
 def test_a_model_that_is_not_kept_leaves_no_trace() -> None:
     """One that its first event breaks was never there."""
     models = Models(ModelScope.STORE, LINEAR_KIND)
     models.new().step(decoded(), Posting(None, 5_000_000, is_late=False))
-    assert models.of("s1", MILK) is None
+    assert models.about_to_step("s1", MILK) is None
     assert len(models) == 0
-    assert models.snapshot() == {}
+    assert states(models) == {}
 
 
 def test_models_come_back_with_what_they_learned() -> None:
@@ -159,15 +169,15 @@ def test_models_come_back_with_what_they_learned() -> None:
         model.step(event, Posting(None, level, is_late=False))
     unlearned = Posting(None, None, is_late=False)
     restored = Models(ModelScope.STORE, LINEAR_KIND)
-    restored.restore(models.snapshot())
+    restored.restore(states(models))
     assert len(restored) == 1
-    again = restored.of("s1", MILK)
+    again = restored.about_to_step("s1", MILK)
     assert again is not None
     assert again.events_learned == 2
     wanted = model.step(event, unlearned)
     assert again.step(event, unlearned) == wanted
     assert wanted != 0
-    assert restored.of("s2", MILK) is None
+    assert restored.about_to_step("s2", MILK) is None
 
 
 def pipeline(**changes: object) -> Any:

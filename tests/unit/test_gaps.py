@@ -134,12 +134,16 @@ def test_an_older_snapshot_is_no_anchor(shop: Shop) -> None:
     (assigned,) = worker._assignment
     checkpointing = worker._checkpointing
     assigned.state.skip_to(70)
-    checkpointing._take(assigned)
+    checkpointing._begin(assigned)
+    while checkpointing._go_on():
+        pass
     assigned.state.skip_to(85)
     assigned.anchor(assigned.state)
     checkpointing._collect(10.0)
     assert assigned.durable is None
     checkpointing.turn(worker._connection)
+    while checkpointing._go_on():
+        pass
     checkpointing._collect(10.0)
     assert assigned.durable is not None
     assert assigned.durable.offset == 85

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from benchmarks.fuzzing import checkpoints, content, environments, pickles, records, references, shards, tokens
+from benchmarks.fuzzing.content import pickled
 from benchmarks.fuzzing.events import Mutator
 from benchmarks.fuzzing.honest import honest
 from benchmarks.fuzzing.shards import judge_all
@@ -285,9 +286,10 @@ def test_shards_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pickle_in_pieces_is_the_same_pickle() -> None:
     """Opcodes without their frames read the same; else mutants would fail for their frames alone."""
     for each in honest():
-        joined = b"".join(pickles.opcodes(each.sections["models"]))
-        assert pickles.names(joined) == pickles.names(each.sections["models"])
-        assert all(pickles.is_permitted(name) for name in pickles.names(joined))
+        for data in pickled(each.sections).values():
+            joined = b"".join(pickles.opcodes(data))
+            assert pickles.names(joined) == pickles.names(data)
+            assert all(pickles.is_permitted(name) for name in pickles.names(joined))
 
 
 def test_names_are_read_without_being_used() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from consumer.errors import LogGapError, StateError
+from tests.core import model_sections, models_of
 from tests.sealing import seal, unseal
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def swapped(path: Path) -> None:
 def forged(path: Path) -> None:
     """Another state at the same offset, sealed by its own digest, under the referenced one's name."""
     header, sections = unseal(path.read_bytes())
-    models = pickle.dumps(heavier(pickle.loads(sections["models"])), protocol=5)
-    _, data = seal(header.identity(), 0, header.offset, {**sections, "models": models})
+    models = model_sections(heavier(models_of(sections)))
+    _, data = seal(header.identity(), 0, header.offset, {**sections, **models})
     path.write_bytes(data)
 
 
@@ -109,7 +109,7 @@ def test_a_subtly_wrong_state_is_found_out(shop: Shop, truth: Callable[[int], li
         {"progress": lambda progress: (progress[0] + 1, *progress[1:])},
         {"progress": lambda progress: (progress[0], progress[1] + 1, *progress[2:])},
         {"progress": lambda _: None},
-        {"models": lambda _: 7},
+        {"models": lambda _: {"": 7}},
     ],
     ids=["stands elsewhere", "began elsewhere", "no progress", "no models"],
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from consumer.checkpoint.envelope import EnvelopeError
 from consumer.checkpoint.store import CheckpointName
+from tests.core import model_sections
 from tests.pickles import Exploit
 from tests.scripted import Shop
 from tests.sealing import seal, signed, unseal
@@ -103,7 +103,7 @@ def test_a_hostile_pickle_under_right_digests_runs_nothing(
     path, proof = shop.path(40), tmp_path / "proof"
     secret = None if key is None else key.encode()
     header, sections = unseal(path.read_bytes(), secret)
-    sections["models"] = pickle.dumps({"": (Exploit(os.system, f"touch {proof}"), 40)}, protocol=5)
+    sections |= model_sections({"": (Exploit(os.system, f"touch {proof}"), 40)})
     forged, data = seal(header.identity(), 0, 40, sections, secret)
     path.with_name(path.name.replace(header.digest, forged.digest)).write_bytes(data)
     path.unlink()
@@ -129,9 +129,9 @@ def test_nothing_that_a_restore_would_refuse_is_referenced(
     shop.grow(40)
 
     def with_a_stranger(self: Any) -> Any:
-        return {"": (Exploit(os.system, "true"), self._by_scope[""].events_learned)}
+        return Exploit(os.system, "true"), self.events_learned
 
-    monkeypatch.setattr("consumer.learning.model.Models.snapshot", with_a_stranger)
+    monkeypatch.setattr("consumer.learning.regressor.RegressorModel.state", with_a_stranger)
     shop.run()
     assert shop.reference().checkpoint_offset == 20
     reasons = [

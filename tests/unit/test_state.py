@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consumer.learning.identities import Identities
 from consumer.learning.ledger import DAY_US, Entry, Ledger
 from consumer.learning.ledger_columns import LedgerColumns, ledger_columns
+from consumer.learning.model_sections import LENGTHS, MODELS, PICKLES, joined
 from consumer.learning.state import SECTIONS, decode_state, encode_state
 
 
@@ -42,6 +43,7 @@ def test_a_state_comes_back_equal() -> None:
     """Every section, the models through what unpickles them."""
     state = decode_state(encode_state(STATE), pickle.loads)
     state["ledger"] = state["ledger"].sections()
+    assert state.pop(PICKLES) == {"": pickle.dumps(("a model", 3), protocol=5)}
     assert state == STATE
     assert set(STATE) == set(SECTIONS)
 
@@ -80,6 +82,48 @@ def test_any_bytes_are_read_or_refused(name: str, section: bytes) -> None:
 def test_unknown_sections_are_left_out() -> None:
     """Such as a later version adds."""
     assert decode_state({"outlook": b"\xff"}, refuse) == {}
+
+
+def test_models_of_the_former_format_are_read() -> None:
+    """One pickle of all, as state format 3 had it, for `--adopt-state`; there is no pickle of each to be kept."""
+    models = {"a": ("a model", 3), "b": ("a model", 4)}
+    assert decode_state({"models": pickle.dumps(models)}, pickle.loads) == {"models": models}
+
+
+TWO: Final = {name: bytes(joined(body)) for name, body in encode_state({"models": {"a": 1, "b": 2}}).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (MODELS, msgspec.msgpack.encode(["a", "a"])),
+        (MODELS, msgspec.msgpack.encode(["a"])),
+        (MODELS, msgspec.msgpack.encode(["a", 5])),
+        (MODELS, msgspec.msgpack.encode({"a": 1, "b": 2})),
+        (MODELS, b"\xa2\xff\xff"),
+        (MODELS, b""),
+        (LENGTHS, None),
+        (LENGTHS, b""),
+        (LENGTHS, TWO[LENGTHS][:-1]),
+        (LENGTHS, TWO[LENGTHS] + b"\0" * 4),
+        (LENGTHS, b"\xff" * 8),
+        (PICKLES, None),
+        (PICKLES, TWO[PICKLES][:-1]),
+        (PICKLES, TWO[PICKLES] + b"."),
+    ],
+)
+def test_models_that_do_not_fit_together_are_refused(name: str, body: bytes | None) -> None:
+    """Before any pickle is read."""
+    sections = {key: each for key, each in {**TWO, name: body}.items() if each is not None}
+    with pytest.raises(ValueError, match=r"section 'models[a-z.]*' is not of its type"):
+        decode_state(sections, refuse)
+
+
+@given(st.dictionaries(st.sampled_from([MODELS, LENGTHS, PICKLES]), st.binary(max_size=40)))
+def test_any_bytes_of_models_are_read_or_refused(sections: dict[str, bytes]) -> None:
+    """Nothing but a ValueError comes out of hostile bytes, whatever they say of each other."""
+    with suppress(ValueError):
+        decode_state({**TWO, **sections}, lambda _: None)
 
 
 def test_the_former_format_is_read() -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.ledger_columns import COLUMNS, LEDGER
 from consumer.learning.model import ModelScope
+from consumer.learning.model_sections import MODEL_SECTIONS
 from consumer.learning.output import Outcome, Output
 from consumer.record import Record
 from consumer.simulate.faults import with_faults
@@ -293,7 +294,7 @@ def test_later_sections_are_none_of_its_business() -> None:
     """A checkpoint may hold more sections than this task knows."""
     sections = new_task(ModelScope.ITEM).snapshot()
     new_task(ModelScope.ITEM).restore(unpickled(sections) | {"outlook": object()})
-    assert set(sections) == {"progress", "models", "identities", "invalid", LEDGER, *COLUMNS}
+    assert set(sections) == {"progress", *MODEL_SECTIONS, "identities", "invalid", LEDGER, *COLUMNS}
 
 
 # --- items leave -----------------------------------------------------------------------------------------------------

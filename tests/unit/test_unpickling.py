@@ -19,6 +19,7 @@ from river import preprocessing
 
 from consumer.checkpoint.unpickling import Admitted, UnsafePickleError, decode_sections, safe_loads
 from consumer.learning import get_ml_pipeline
+from tests.core import model_sections
 from tests.pickles import (
     ADMITTED,
     SCALER,
@@ -245,7 +246,7 @@ def test_sections() -> None:
     for features, level in events(1, 5):
         pipeline.learn_one(features, level)
     sections = {
-        "models": pickle.dumps({"": (pipeline, 5)}, protocol=5),
+        **model_sections({"": (pipeline, 5)}),
         "invalid": msgspec.msgpack.encode([5, 6]),
     }
     decoded = decode_sections(sections, ADMITTED)
@@ -271,4 +272,6 @@ def test_a_plain_section_is_never_unpickled(name: str, data: bytes) -> None:
 def test_the_section_is_named() -> None:
     """The sentence says where in the checkpoint it is."""
     with pytest.raises(UnsafePickleError, match=r"^section 'models': the pickle names posix\.system"):
+        decode_sections(model_sections({"": Exploit(os.system, "true")}), ADMITTED)
+    with pytest.raises(UnsafePickleError, match=r"^section 'models': the pickle names posix\.system"):  # of format 3
         decode_sections({"models": pickle.dumps(Exploit(os.system, "true"), protocol=5)}, ADMITTED)

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from typing_extensions import Buffer
-
     from consumer.broker import RebalanceListener
+    from consumer.learning.task import TaskSnapshot
     from consumer.worker import Worker
     from tests.scripted import ScriptedConnection
 
@@ -254,18 +253,18 @@ def test_each_pause_for_a_snapshot_is_told(new_worker: Callable[..., Worker], mo
     """The log has each one in milliseconds, the histogram all of them in seconds: the loop stood still so long."""
     worker = new_worker(Log(95), checkpoint_interval_seconds=0.001)
     pauses = count(3)
-    snapshot = PartitionTask.snapshot
+    snapshot = PartitionTask.begin_snapshot
 
-    def slow_snapshot(task: PartitionTask) -> dict[str, Buffer]:
+    def slow_snapshot(task: PartitionTask) -> TaskSnapshot:
         worker._clock.now += next(pauses) / 1000  # type: ignore[attr-defined]  # a clock that is set by hand
         return snapshot(task)
 
-    monkeypatch.setattr(PartitionTask, "snapshot", slow_snapshot)
+    monkeypatch.setattr(PartitionTask, "begin_snapshot", slow_snapshot)
     with capture_logs() as lines:
         worker.run()
     told = [line["pause_ms"] for line in lines if line["event"] == "checkpoint_written"]
     assert len(told) > 1
-    assert told == [10 + 3 + number for number in range(len(told))]  # the clock moves 10 ms when it is asked
+    assert told == [20 + 3 + number for number in range(len(told))]  # the clock moves 10 ms each time it is asked
     registry = worker._metrics.registry
     name = f"{PREFIX}checkpoint_pause_seconds"
     assert registry.get_sample_value(f"{name}_count") == len(told)
