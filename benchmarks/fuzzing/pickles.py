@@ -75,12 +75,27 @@ class _StandIn:
     def update(self, *_items: object) -> None: ...
 
 
+_GETATTR: Final = ("builtins", "getattr")
+_BOUND: Final = {"_scale", "_unscale", "_test_both", "_test_down", "_test_up", "_random_weights", "_rand_gauss"}
+"""Methods that objects of River's keep bound to themselves, which is pickled as a call of `getattr`."""
+
+
 def names(data: bytes) -> set[Name]:
-    """Return what a pickle names, as (module, qualified name); nothing of it is imported or called."""
+    """Return what a pickle names, as (module, qualified name); nothing of it is imported or called.
+
+    `getattr` counts where it is called, but for a bound method: its name alone does nothing.
+    """
     found: set[Name] = set()
+
+    def attribute(_kind: object, *arguments: object) -> _StandIn:
+        if len(arguments) != 2 or arguments[1] not in _BOUND:
+            found.add(_GETATTR)
+        return _StandIn()
 
     class Reader(pickle._Unpickler):  # noqa: SLF001 -- the one written in Python
         def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 -- a stand-in
+            if (module, name) == _GETATTR:
+                return type("Attribute", (_StandIn,), {"__new__": attribute})
             found.add((module, name))
             return type("StandIn", (_StandIn,), {})
 
