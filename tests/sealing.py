@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumer.checkpoint.envelope import Data, File, Header, Identity
-    from consumer.checkpoint.shards import Parts
+    from consumer.learning.model_sections import Section
 
 
 def seal(
-    identity: Identity, partition: int, offset: int, sections: Mapping[str, Parts], key: bytes | None = None
+    identity: Identity, partition: int, offset: int, sections: Mapping[str, Section], key: bytes | None = None
 ) -> tuple[Header, bytes]:
     """Return the header and the whole file of a checkpoint."""
     header, data = envelope.seal(identity, partition, offset, cut(sections, USUAL.shard_bytes), key)

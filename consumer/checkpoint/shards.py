@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Buffer
 
-    Bytes: TypeAlias = NDArray[np.uint8]
+    from consumer.learning.model_sections import Section
 
-Parts: TypeAlias = "Buffer | Sequence[Buffer]"
-"""A section's content: in one piece, or in parts that are to be cut each alone."""
+    Bytes: TypeAlias = NDArray[np.uint8]
 
 MAX_SHARDS: Final = 4_096
 """Of a state, roughly: the header names each. A state too large for that is cut into larger ones."""
@@ -40,16 +39,7 @@ class Piece(NamedTuple):
     body: Bytes
 
 
-def joined(sections: Mapping[str, Parts]) -> dict[str, Buffer]:
-    """Return sections in one piece each; those that are, as they are."""
-    whole: dict[str, Buffer] = {}
-    for name, content in sections.items():
-        parts = _parts(content)
-        whole[name] = parts[0] if len(parts) == 1 else b"".join(map(bytes, parts))
-    return whole
-
-
-def cut(sections: Mapping[str, Parts], shard_bytes: int) -> dict[str, list[Piece]]:
+def cut(sections: Mapping[str, Section], shard_bytes: int) -> dict[str, list[Piece]]:
     """Return the pieces of each section, of about `shard_bytes` at most."""
     arrays = {name: [_bytes(part) for part in _parts(content)] for name, content in sections.items()}
     total = sum(len(part) for parts in arrays.values() for part in parts)
@@ -66,7 +56,7 @@ def cut(sections: Mapping[str, Parts], shard_bytes: int) -> dict[str, list[Piece
     return pieces
 
 
-def _parts(content: Any) -> Sequence[Buffer]:  # noqa: ANN401 -- Parts, of which the type checker cannot tell the two
+def _parts(content: Any) -> Sequence[Buffer]:  # noqa: ANN401 -- Section, of which the type checker cannot tell the two
     return content if isinstance(content, list | tuple) else (content,)
 
 

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from consumer.checkpoint.lineage import Lineage, Sharing
-    from consumer.checkpoint.shards import Parts, Piece
+    from consumer.checkpoint.shards import Piece
     from consumer.checkpoint.store import CheckpointName, CheckpointStore
     from consumer.checkpoint.unpickling import Admitted
+    from consumer.learning.model_sections import Section
 
 
 class Snapshot(NamedTuple):
@@ -49,7 +50,7 @@ class Snapshot(NamedTuple):
     owner: object
     partition: int
     offset: int
-    sections: Mapping[str, Parts]
+    sections: Mapping[str, Section]
     pause_seconds: float = 0.0
     lineage: Lineage | None = None
 

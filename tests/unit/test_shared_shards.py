@@ -34,12 +34,13 @@ from consumer.checkpoint.envelope import (
 from consumer.checkpoint.joining import JoinedReads, MissingCheckpointError, Opened
 from consumer.checkpoint.lineage import MAX_PARENTS, USUAL, Lineage, Sharing
 from consumer.checkpoint.pruning import superseded
-from consumer.checkpoint.shards import MAX_SHARDS, Piece, cut, joined
+from consumer.checkpoint.shards import MAX_SHARDS, Piece, cut
 from consumer.checkpoint.store import CheckpointName, StoreError, UnreadableError
 from consumer.checkpoint.unpickling import Admitted
 from consumer.checkpoint.writer import Prune, Sealing, Snapshot, Written
 from consumer.errors import RetryError
 from consumer.learning.identities import ENTRY_BYTES
+from consumer.learning.model_sections import joined
 from tests.kafka import wait_until
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def partition(request: pytest.FixtureRequest) -> Partition:
 def test_pieces_are_the_sections(sections: dict[str, bytes | list[bytes]], shard_bytes: int) -> None:
     """Whatever is cut, whole or in parts, comes together again; no piece is empty or far too large."""
     pieces = cut(sections, shard_bytes)
-    whole = joined(sections)
+    whole = {name: joined(section) for name, section in sections.items()}
     assert list(pieces) == list(sections)
     for name, each in pieces.items():
         assert b"".join(piece.body.tobytes() for piece in each) == whole[name]
