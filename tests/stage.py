@@ -285,7 +285,7 @@ class Stage:
         try:
             return {each.partition: reader.get_watermark_offsets(each, timeout=30)[1] for each in partitions}
         except KafkaException as exception:
-            if exception.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+            if exception.args[0].code() not in {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._UNKNOWN_PARTITION}:
                 raise
             return {}
 
