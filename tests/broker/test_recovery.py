@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -181,6 +182,7 @@ def test_retention_overtakes_a_running_worker(new_stage: Callable[..., Stage], p
         stage.wait_until_done(60)
         before = stage.inputs()
         worker.freeze()
+        time.sleep(0.5)  # the fetch that is under way is answered, with nothing: later ones wait for the thaw
         stage.send(events(1_000, 3_000))
         sabotage.delete_records(stage, len(stage.inputs()[0]) - 300)
         worker.thaw()
