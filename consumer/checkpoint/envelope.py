@@ -441,6 +441,8 @@ def _check_header(header: Header, prefix: Prefix) -> None:
         return
     if len(header.parents) > MAX_PARENTS or not all(_is_earlier(each, header) for each in header.parents):
         raise EnvelopeError(f"expected at most {MAX_PARENTS} parents at offsets below {header.offset}; found others")
+    if len({(each.offset, each.digest) for each in header.parents}) < len(header.parents):
+        raise EnvelopeError("expected different parents; found one twice")
     most = len(header.parents)
     for section in header.sections:
         if not all(_is_shard(shard, most) for shard in section.shards):

@@ -99,7 +99,12 @@ def check(data: bytes, admitted: Admitted) -> None:  # noqa: C901, PLR0912, PLR0
     push, pop = stack.append, stack.pop
     randoms = 0
     at = 2
+    frame_end = len(data)  # or of the frame, in which whatever begins must end: the rest of a frame is thrown away
     while True:
+        if at >= frame_end:
+            if at > frame_end:
+                raise UnsafePickleError(f"the pickle goes on beyond a frame, at byte {frame_end}, in mid-opcode")
+            frame_end = len(data)
         opcode = data[at]
         at += 1
         if opcode == _BINGET:
@@ -178,7 +183,10 @@ def check(data: bytes, admitted: Admitted) -> None:  # noqa: C901, PLR0912, PLR0
             name, module = _text(data, pop()), _text(data, pop())
             push(admitted.find(module, name))
         elif opcode == _FRAME:
-            at += 8
+            end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+            if frame_end < len(data) or end > len(data):
+                raise UnsafePickleError(f"the pickle has a frame that is none of its own, at byte {at - 1}")
+            at, frame_end = at + 8, end
         elif opcode == _POP:
             if marks and marks[-1] == len(stack):
                 marks.pop()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from consumer.checkpoint.store import CheckpointName
 
-    Parents = Callable[[CheckpointName], Collection[CheckpointName]]
+    Parents = Callable[[CheckpointName], Collection[CheckpointName] | None]
 
 
 def superseded(
@@ -27,7 +27,7 @@ def superseded(
         names: all of the partition's checkpoints.
         below: the offset of the oldest whose reference is to be kept.
         kept: the offset of one more.
-        parents_of: returns a checkpoint's parents.
+        parents_of: returns a checkpoint's parents; None where a restore would refuse it.
 
     Raises:
         StoreError: the parents of one that stays cannot be told.
@@ -37,7 +37,7 @@ def superseded(
     older = [name for name in names if name not in staying]
     if not older:
         return []
-    families = [{name, *parents_of(name)} for name in staying]
+    families = [{name, *(parents_of(name) or ())} for name in staying]
     needed = set().union(*families)
     shared = set.intersection(*families) if len(families) > 1 else set()
     if shared:
@@ -54,9 +54,12 @@ def _another(
     """Return the newest checkpoint that needs nothing of what is shared, and its parents; empty where there is none."""
     for name in older:
         try:
-            family = {name, *parents_of(name)}
+            parents = parents_of(name)
         except StoreError:
             continue
+        if parents is None:
+            continue
+        family = {name, *parents}
         if family.isdisjoint(shared) and family.issubset(there):
             return family
     return set()

@@ -125,7 +125,7 @@ class Sealing:
         self._pickles = Pickles(admitted)
         self._key = key
         self._sharing = sharing
-        self._parents: dict[int, dict[CheckpointName, Collection[CheckpointName]]] = {}
+        self._parents: dict[int, dict[CheckpointName, Collection[CheckpointName] | None]] = {}
 
     def prune(self, todo: Prune) -> None:
         """Remove what is superseded, as far as the store lets us."""
@@ -187,8 +187,10 @@ class Sealing:
     def _names(self, partition: int) -> list[CheckpointName]:
         return self._store.names(self._identity.group, self._identity.topic, partition)
 
-    def _parents_of(self, name: CheckpointName) -> Collection[CheckpointName]:
+    def _parents_of(self, name: CheckpointName) -> Collection[CheckpointName] | None:
         """Return a checkpoint's parents, read from its header where this process has not written it.
+
+        None where a restore would refuse it, whoever its parents are.
 
         Raises:
             StoreError: they cannot be told.
@@ -198,16 +200,17 @@ class Sealing:
             known[name] = self._read_parents(name)
         return known[name]
 
-    def _read_parents(self, name: CheckpointName) -> Collection[CheckpointName]:
+    def _read_parents(self, name: CheckpointName) -> Collection[CheckpointName] | None:
         beginning = self._store.read_beginning(name, PREFIX_BYTES + MAX_HEADER_BYTES)
         if beginning is None:
             raise StoreError("it is not there any more")
         try:
-            return read_header(beginning).parent_names()
+            header = read_header(beginning)
         except OtherFormatError as error:  # a later version's, which may have parents all the same
             raise StoreError(str(error)) from error
-        except EnvelopeError:  # a restore refuses it, whoever its parents are
-            return ()
+        except EnvelopeError:
+            return None
+        return header.parent_names() if header.name() == name else None
 
 
 class BackgroundWriter:
@@ -246,3 +249,4 @@ class BackgroundWriter:
                 self._done.put(self._sealing.write(item))
             else:
                 self._sealing.prune(item)
+            del item  # a snapshot holds its partition's state, which may be another worker's by now

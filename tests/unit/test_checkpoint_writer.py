@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import threading
+import weakref
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -132,6 +133,20 @@ def test_a_snapshot_becomes_a_checkpoint(store: MemoryStore, writer: BackgroundW
     assert sections == state
     assert written.size == len(data)
     assert written.seconds >= 0
+
+
+def test_a_snapshot_is_let_go_once_it_is_written(writer: BackgroundWriter) -> None:
+    """It holds a partition's whole state, which may have gone to another worker."""
+
+    class Owner:
+        pass
+
+    owner = Owner()
+    gone = weakref.ref(owner)
+    writer.submit(snapshot(10)._replace(owner=owner))
+    assert result(writer).name is not None
+    del owner
+    wait_until(lambda: gone() is None, DEADLINE, "the snapshot to be let go")
 
 
 def test_results_come_in_order(store: MemoryStore, writer: BackgroundWriter) -> None:

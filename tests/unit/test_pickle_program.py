@@ -422,3 +422,45 @@ def test_any_bytes(data: bytes) -> None:
     """Any bytes whatever, and any row of opcodes, give some object or the one error."""
     with contextlib.suppress(UnsafePickleError):
         safe_loads(data, ADMITTED)
+
+
+# Frames
+
+
+def framed(content: bytes, length: int | None = None) -> bytes:
+    """Return a frame that says it has so many bytes."""
+    return b"\x95" + struct.pack("<Q", len(content) if length is None else length) + content
+
+
+def test_a_frame_s_end_hides_nothing() -> None:
+    """Python's reader throws away what is left of a frame when an opcode crosses its end, and reads another program."""
+    hidden = (
+        b"00" + named("river.stats.mean", "Mean") + b"N}" + text("update") + named("copy", "deepcopy") + b"s\x86b0N."
+    )
+    before = stats.Mean.update
+    # To whoever ignores frames: an integer of two bytes, then bytes of which nothing is run.
+    refused(b"\x80\x05" + framed(b"N0M\x00") + b"\x00C\x88" + hidden.ljust(0x88, b"\0") + b"0.", "mid-opcode")
+    assert stats.Mean.update is before
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (framed(b"N.", 3), "none of its own"),
+        (framed(b"N", 2**63) + b".", "none of its own"),
+        (framed(framed(b"N")) + b".", "none of its own"),
+        (framed(b"K") + b"\x05.", "mid-opcode"),
+        (framed(b"\x8c\x05ab") + b"cde.", "mid-opcode"),
+    ],
+)
+def test_odd_frames_are_refused(data: bytes, why: str) -> None:
+    """None within another, none beyond the end, no opcode across an end: Python's pickler writes no such thing."""
+    refused(b"\x80\x05" + data, why)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize("size", [0, 3, 65_530, 65_536, 200_000])
+def test_frames_of_python_s_pickler_pass(protocol: int, size: int) -> None:
+    """Small ones, and those around 64 KiB, where it begins a new one."""
+    written = ["x" * size, *range(size // 2), "end"]
+    assert safe_loads(pickle.dumps(written, protocol=protocol), ADMITTED) == written

@@ -485,6 +485,16 @@ def test_a_header_that_lies_about_a_parent_is_refused(lie: str) -> None:
         JoinedReads(partition.files).read(name)
 
 
+def test_one_parent_counts_once() -> None:
+    """Named again and again it would give its shards as often."""
+    partition = Partition()
+    partition.write()
+    partition.write()
+    name = forged(partition, parents=[*partition.header(20).parents] * 2)
+    with pytest.raises(EnvelopeError, match="expected different parents"):
+        JoinedReads(partition.files).read(name)
+
+
 def test_the_forging_is_sound() -> None:
     """With an honest header the same file is accepted."""
     partition = Partition()
@@ -608,6 +618,20 @@ def test_where_all_share_one_file_another_rung_stays(partition: Partition) -> No
         with pytest.raises(EnvelopeError):
             partition.restored(offset)
     partition.restored(chain[-1])
+
+
+def test_a_damaged_file_is_no_other_rung(partition: Partition) -> None:
+    """The newest that a restore would accept is kept in its place."""
+    for _ in range(2):
+        partition.lineage = Lineage()
+        partition.write()
+    partition.lineage = Lineage()
+    for number in range(4):
+        partition.write(number)
+    partition.files.kept[partition.named(20)] = b"damaged"
+    other = Partition(partition.files, partition.key)
+    other.sealing.prune(Prune(0, 50, None))
+    assert partition.offsets() == [10, 30, 40, 50, 60]
 
 
 def family(numbers: Mapping[int, Collection[int]]) -> tuple[list[CheckpointName], Callable[..., Collection[Any]]]:
