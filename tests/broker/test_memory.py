@@ -22,7 +22,7 @@ def test_a_state_grows_and_comes_back(broker: Broker, tmp_path: Path) -> None:
     """A model for each item: few, then many, checkpoints under load, a restart that replays nothing."""
     settings = {"MODEL_SCOPE": "item", "SEEN_IDS": "1000", "CHECKPOINT_INTERVAL_SECONDS": "0.3"}
     with Life(broker.bootstrap_servers, tmp_path, 1, time.monotonic() + 150, **settings) as life:
-        found = enlarge(life, many=200, warm=20_000, checkpoints=3, lead=20_000, is_accelerated=False)
+        found = enlarge(life, many=200, warm=20_000, checkpoints=3, lead=60_000, is_accelerated=False)
         assert life.stage.ends(isolation="read_uncommitted") == {0: life.till.end + 1}
     assert (found.few, found.many) == (20, 200)
     assert len(found.load.pauses_ms) >= 3
