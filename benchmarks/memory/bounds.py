@@ -94,7 +94,7 @@ def item_figures(found: Large, planned: int) -> Iterator[Figure]:
 
 
 def model_figures(found: Large) -> Iterator[Figure]:
-    """Yield the figures of a worker with a model for each item: the pause alone has a bound."""
+    """Yield the figures of a worker with a model for each item, which are stated: the bounds are for the items."""
     name, load = f"{found.many:,} models", found.load
     yield Figure(f"{name}: resident bytes each, at rest", each(found.few_rest, found.many_rest, found))
     under_load = each(median(found.few_load), median(load.resident_bytes), found)
@@ -105,7 +105,7 @@ def model_figures(found: Large) -> Iterator[Figure]:
     yield from _load_figures(found, name)
     yield Figure(f"{name}: checkpoints under load", len(load.pauses_ms), ">", 0)
     p99 = percentile(load.pauses_ms, 99)
-    yield Figure(f"{name}: longest slice of a checkpoint's pauses, p99, ms", p99, "<=", MOST_PAUSE_MS)
+    yield Figure(f"{name}: longest slice of a checkpoint's pauses, p99, ms", p99)
     yield Figure(f"{name}: restore, from assigned to live, s", found.restored.restore_seconds)
     yield from _restart_figures(found, name)
 

@@ -18,7 +18,7 @@ _BEYOND: Final = 200_000  # so many events more, so that records still wait at t
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """A worker over a fixed set of items, its windows full, its machine code loaded and a checkpoint written.
+    """A worker over a fixed set of items, its windows full, its machine code loaded and two checkpoints written.
 
     Attributes:
         items: how many.
@@ -90,12 +90,13 @@ def grow(life: Life, *, items: int, warm: int, events: int) -> Growth:
         life: nothing was sent yet.
         items: fewer than `warm`.
         warm: records that fill the windows.
-        events: to be consumed once that is so, machine code is loaded and a checkpoint of it is written.
+        events: to be consumed once that is so, machine code is loaded and two checkpoints of it are written.
     """
     life.begin(Order(items, 0), Order(items, warm - items), Order(items, events))
     life.warm_up(warm)
-    # A checkpoint's working memory stays with the process, and is not the state's growth: one is written before.
-    first = life.watch(lambda _look: bool(life.checkpoints(warm)), "a checkpoint of full windows")[-1]
+    # A checkpoint's working memory stays with the process, and is not the state's growth: one that holds all is written
+    # before, and one that shares with it, which takes 10 MB more to be put together.
+    first = life.watch(lambda _look: len(life.checkpoints(warm)) > 1, "two checkpoints of full windows")[-1]
     end = first.consumed + events
     life.till.give(Order(items, first.consumed - warm + _BEYOND))
     looks = [first, *life.watch(lambda look: look.consumed >= end, f"{end} records")]

@@ -43,8 +43,12 @@ STEPS: Final = (*_KAFKA, *_DIRECTORY, *_TOPIC)
 STEPS_BY_STORE: Final = {"directory": (*_KAFKA, *_DIRECTORY), "topic": (*_KAFKA, *_TOPIC)}
 """Those that there are where checkpoints are kept in a directory, and in a topic."""
 
+_RARE: Final = ("store.delete", "store.tombstone")
+"""Calls of which a schedule has few, since checkpoints that others share with stay: they are looked at more often."""
+
 _RATES: Final = (0.002, 0.01, 0.03, 0.08)
 _FOCUS_RATE: Final = 0.3
+_RARE_FOCUS_RATE: Final = 0.8
 _CRASH_SHARE: Final = 0.4
 _CRASHES: Final = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 
@@ -68,7 +72,8 @@ class ChanceFaults:
         self._rng = random.Random(seed)
         self._spared = spared
         self._rate = self._rng.choice(_RATES)
-        self._focus = self._rng.choice(steps)
+        self._focus = self._rng.choice([*steps, *(2 * [step for step in _RARE if step in steps])])
+        self._focus_rate = _RARE_FOCUS_RATE if self._focus in _RARE else _FOCUS_RATE
         self.is_active = True
         self.calls = 0
         self.struck: list[tuple[int, str, Fault]] = []
@@ -81,7 +86,7 @@ class ChanceFaults:
         if not self.is_active:
             return Fault.NONE
         chance, choice = self._rng.random(), self._rng.random()
-        if chance >= (_FOCUS_RATE if step == self._focus else self._rate):
+        if chance >= (self._focus_rate if step == self._focus else self._rate):
             return Fault.NONE
         if self.calls in self._spared:
             return Fault.NONE
