@@ -164,7 +164,7 @@ MUTATIONS: Final = (
         (
             Edit(
                 "consumer/checkpoint/pruning.py",
-                "    families = [{name, *parents_of(name)} for name in staying]\n",
+                "    families = [{name, *(parents_of(name) or ())} for name in staying]\n",
                 "    families = [{name} for name in staying]\n",
             ),
         ),
