@@ -140,6 +140,11 @@ class Assigned:
         self.phase = Phase.FRESH
         self.awaits_commit = True
 
+    def give_up_taking(self) -> None:
+        """Give up the snapshot that is being taken, if one is; what the store has got already goes on."""
+        if self.taking is not None:
+            self.taking, self.is_snapshot_pending = None, False
+
     def anchor(self, task: PartitionTask) -> None:
         """Take a state that nothing committed leads to; nothing is fetched before its own checkpoint is committed.
 
@@ -149,7 +154,6 @@ class Assigned:
         self.phase = Phase.ANCHORING
         self.confirmed.clear()
         self.durable = None
-        if self.taking is not None:  # of what came before
-            self.taking, self.is_snapshot_pending = None, False
+        self.give_up_taking()  # of what came before
         self.snapshot_at = -math.inf
         self.awaits_commit = True

@@ -162,7 +162,7 @@ class Checkpointing:
         """Give up what is being taken of a state that has gone on since: a new snapshot is worth more."""
         for assigned in self._assignment:
             if assigned.taking is not None and assigned.taking.snapshot.offset != assigned.state.next_offset:
-                assigned.taking, assigned.is_snapshot_pending = None, False
+                assigned.give_up_taking()
 
     def prune(self, superseded: Sequence[Superseded]) -> None:
         """Let the writer remove what a confirmed commit has superseded."""

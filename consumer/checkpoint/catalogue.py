@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from consumer.checkpoint.directory import DirectoryStore
 from consumer.checkpoint.envelope import (
-    MAX_HEADER_BYTES,
-    PREFIX_BYTES,
+    BEGINNING_BYTES,
     EnvelopeError,
     is_signed_with,
     read_header,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _PLACE: Final = re.compile(r"(\d{1,9})(?::(\d{1,19}))?", re.ASCII).fullmatch
 _MOST_SHOWN: Final = 3
-_BEGINNING_BYTES: Final = PREFIX_BYTES + MAX_HEADER_BYTES
 
 
 class LooseFile(NamedTuple):
@@ -210,14 +208,14 @@ class Catalogue:
 
     def _beginning(self, found: Kept | LooseFile) -> tuple[int, float | None, bytes]:
         if isinstance(found, Kept):
-            beginning = self._store.read_beginning(found.name, _BEGINNING_BYTES)
+            beginning = self._store.read_beginning(found.name, BEGINNING_BYTES)
             if beginning is None:
                 raise StoreError("it is not there any more")
             return found.size, found.written, beginning
         try:
             status = found.path.stat()
             with found.path.open("rb") as file:
-                return status.st_size, status.st_mtime, file.read(_BEGINNING_BYTES)
+                return status.st_size, status.st_mtime, file.read(BEGINNING_BYTES)
         except OSError as error:
             raise StoreError(str(error.strerror or error)) from error
 

@@ -48,6 +48,8 @@ FORMER_FORMAT: Final = 2
 MAX_HEADER_BYTES: Final = 512 * 1024
 _PREFIX: Final = struct.Struct(">8sHBI")
 PREFIX_BYTES: Final = _PREFIX.size
+BEGINNING_BYTES: Final = PREFIX_BYTES + MAX_HEADER_BYTES
+"""So many of a file hold its header, whatever that says."""
 _UNSIGNED: Final = 0
 _HMAC_SHA256: Final = 1
 _SIGNATURE_BYTES: Final = 32

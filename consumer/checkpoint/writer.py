@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from consumer.checkpoint.envelope import (
-    MAX_HEADER_BYTES,
-    PREFIX_BYTES,
+    BEGINNING_BYTES,
     EnvelopeError,
     Identity,
     OtherFormatError,
@@ -201,7 +200,7 @@ class Sealing:
         return known[name]
 
     def _read_parents(self, name: CheckpointName) -> Collection[CheckpointName] | None:
-        beginning = self._store.read_beginning(name, PREFIX_BYTES + MAX_HEADER_BYTES)
+        beginning = self._store.read_beginning(name, BEGINNING_BYTES)
         if beginning is None:
             raise StoreError("it is not there any more")
         try:

@@ -6,7 +6,6 @@ import io
 import logging
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -18,8 +17,7 @@ from consumer.replay_progress import Moment, ReplayLines
 from consumer.run import _replay_display
 from consumer.settings import LogFormat, Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 HALF = Moment([0, 3], 1_250_000, 1_250_000, 98_765.4)
 
@@ -53,16 +51,6 @@ class Gone(io.StringIO):
 
     def write(self, _: str) -> int:
         raise OSError(5, "Input/output error")
-
-
-@pytest.fixture(autouse=True)
-def _restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def bar_on(terminal: io.StringIO, width: int = 80) -> ReplayBar:
