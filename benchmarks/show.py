@@ -58,7 +58,8 @@ def main() -> int:
             if not choice.available:
                 print(f"NAME={name} needs a real broker: {choice}", file=sys.stderr)
                 return 2
-            broker = stack.enter_context(choice.start(heap_megabytes=1024))
+            java = {"heap_megabytes": 1024, **getattr(demonstration, "JAVA", {})}
+            broker = stack.enter_context(choice.start(**java))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
             demonstration.demonstrate(report, broker, directory)

@@ -26,6 +26,13 @@ SEED: Final = 20261127
 ROUNDS: Final = 3
 SECONDS: Final = {1_000: 20.0, 10_000: 15.0}
 """Measured in each turn, by events a second, after the warm-up."""
+JAVA: Final = {
+    "heap_megabytes": 3072,
+    "jvm": ("-XX:+UseSerialGC", "-Xms3072m", "-Xmn2560m", "-XX:+AlwaysPreTouch"),
+}
+"""Java's collections stop a broker that shares two cores for 20 to 190 ms: every 2.5 s with 1 GB, so once a minute."""
+_THROWN_AWAY: Final = (SETTINGS[-2], SETTINGS[-5])
+"""Java compiles what it runs often: the first minutes of a new broker are no broker's that is at work."""
 
 
 def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
@@ -35,6 +42,11 @@ def demonstrate(report: Report, broker: Broker, directory: Path) -> None:
     rng = random.Random(SEED)
     turns: list[Turn] = []
     calibrations = [calibrate_at_rest()]
+    for setting in _THROWN_AWAY:
+        place = directory / f"thrown-away-{setting.interval_ms}"
+        place.mkdir()
+        turn = take_turn(broker.bootstrap_servers, place, setting, seconds=asked or SECONDS[setting.rate], seed=SEED)
+        print(f"  the broker warms up, not counted: {_told(turn)}", flush=True)
     for number in range(1, rounds + 1):
         for each, setting in enumerate(rng.sample(SETTINGS, len(SETTINGS)), start=1):
             place = directory / f"{number}-{each}"

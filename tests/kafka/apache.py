@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -31,7 +31,9 @@ class ApacheBroker(Broker):
     does not own it.
     """
 
-    def __init__(self, installation: Installation, directory: Path, port: int, heap_megabytes: int) -> None:
+    def __init__(
+        self, installation: Installation, directory: Path, port: int, heap_megabytes: int, jvm: Sequence[str] = ()
+    ) -> None:
         """Describe a broker that does not run yet; `start` is the way to get one that does."""
         super().__init__(f"127.0.0.1:{port}")
         self.sasl_servers: str | None = None
@@ -44,6 +46,7 @@ class ApacheBroker(Broker):
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",  # A broker that limps on after one fails tests in misleading ways.
             "-XX:-UsePerfData",  # Its file outside our directory would survive SIGKILL.
+            *jvm,
             f"-Dlog4j2.configurationFile={_LOG_CONFIGURATION}",
             f"-Dkafka.log.file={directory / 'broker.log'}",
             "-cp",
@@ -59,11 +62,13 @@ class ApacheBroker(Broker):
         *,
         heap_megabytes: int = 512,
         properties: Mapping[str, str] | None = None,
+        jvm: Sequence[str] = (),
         users: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a new, empty broker that is ready; `properties` win over those of settings.py.
 
-        With `users` (name: password) it listens at `sasl_servers` too, where they may do what ACLs grant them.
+        `jvm` are further options of Java. With `users` (name: password) it listens at `sasl_servers` too, where they
+        may do what ACLs grant them.
 
         Raises:
             BrokerError: It did not become ready in 60 s, or ended; the message holds the end of its log.
@@ -71,7 +76,7 @@ class ApacheBroker(Broker):
         """
         directory = Path(tempfile.mkdtemp(prefix="kafka-broker-"))
         port = free_port()
-        broker = cls(installation, directory, port, heap_megabytes)
+        broker = cls(installation, directory, port, heap_megabytes, jvm)
         controller_port = free_port()
         extra = dict(properties or {})
         if users:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -38,8 +38,10 @@ class BrokerChoice:
         """Whether `start` can give a broker."""
         return self.kind != "unavailable"
 
-    def start(self, *, heap_megabytes: int = 512, properties: Mapping[str, str] | None = None) -> Broker:
-        """Return a ready broker, a new one on each call unless it is external, which takes no heap and no properties.
+    def start(
+        self, *, heap_megabytes: int = 512, properties: Mapping[str, str] | None = None, jvm: Sequence[str] = ()
+    ) -> Broker:
+        """Return a ready broker, a new one on each call unless it is external, which takes none of these.
 
         Raises:
             BrokerUnavailableError: There is none on this machine.
@@ -55,9 +57,9 @@ class BrokerChoice:
         if self.kind == "container":
             from .container import ContainerBroker  # noqa: PLC0415 (see choose_broker)
 
-            return ContainerBroker.start(heap_megabytes=heap_megabytes, properties=properties)
+            return ContainerBroker.start(heap_megabytes=heap_megabytes, properties=properties, jvm=jvm)
         if self.installation is not None:
-            return ApacheBroker.start(self.installation, heap_megabytes=heap_megabytes, properties=properties)
+            return ApacheBroker.start(self.installation, heap_megabytes=heap_megabytes, properties=properties, jvm=jvm)
         raise BrokerUnavailableError(self.reason)
 
     def __str__(self) -> str:

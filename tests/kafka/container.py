@@ -1,7 +1,7 @@
 """Kafka in a Docker container, through testcontainers."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from docker.errors import DockerException  # type: ignore[import-untyped]
@@ -31,7 +31,9 @@ class ContainerBroker(Broker):
         self._stopped = False
 
     @classmethod
-    def start(cls, *, heap_megabytes: int = 512, properties: Mapping[str, str] | None = None) -> Self:
+    def start(
+        cls, *, heap_megabytes: int = 512, properties: Mapping[str, str] | None = None, jvm: Sequence[str] = ()
+    ) -> Self:
         """Return a new, empty broker that is ready; `properties` win over those of settings.py.
 
         Raises:
@@ -42,6 +44,8 @@ class ContainerBroker(Broker):
         # A fixed port, because Docker would publish another one when the container starts again.
         container = KafkaContainer().with_kraft().with_bind_ports(_KAFKA_PORT, free_port())
         container.with_env("KAFKA_HEAP_OPTS", f"-Xmx{heap_megabytes}m")
+        if jvm:
+            container.with_env("KAFKA_JVM_PERFORMANCE_OPTS", " ".join(jvm))  # in place of its own choice
         for key, value in {**SINGLE_NODE, **(properties or {})}.items():
             container.with_env(environment_name(key), value)
         try:
