@@ -170,3 +170,6 @@ def test_a_whole_undisturbed_run_may_be_claimed() -> None:
         "ROUNDS is set",
         "what ran is not what the commit holds",
     ]
+    slow = [BUSY, QUIET, QUIET, QUIET]
+    assert [each[:7] for each in doubts(slow[1:] + slow[:1], shortened_by=[], is_clean=True)] == ["round 3"]
+    assert doubts(slow[1:] + slow[:1], shortened_by=[], is_clean=True, slow_is_harder=True) == []
