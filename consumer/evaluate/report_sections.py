@@ -22,9 +22,9 @@ _PIT_TOP: Final = 16.0
 """Percent, where no bar is higher: even bars look even."""
 _TOO_SHORT: Final = "The history is too short for this."
 _EXPERTS: Final = {
-    "level": "an average that forgets 1% a day",
-    "slow": "forgets 0.5%",
-    "fast": "forgets 5%",
+    "level": "an average of past days, older ones counting less",
+    "slow": "the same, slower to forget",
+    "fast": "quicker to forget",
     "tsb": "for demand on few days",
     "river": "level, corrected by an online model of River's",
 }
