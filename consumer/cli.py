@@ -15,6 +15,7 @@ from consumer.commands import (
     config,
     dead_letters,
     demo,
+    evaluate,
     import_stock,
     run,
     simulate,
@@ -70,6 +71,13 @@ app.command(
     rich_help_panel=_TRY,
     short_help="Does a model of your own keep the contract?",
 )(check_model.check_model)
+app.command(
+    "evaluate",
+    cls=Command,
+    epilog=evaluate.EXAMPLES,
+    rich_help_panel=_TRY,
+    short_help="The outlook on your own history, beside the usual forecasts.",
+)(evaluate.evaluate)
 app.command("run", cls=Command, epilog=run.EXAMPLES, rich_help_panel=_WORK, short_help="The worker.")(run.run)
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters", rich_help_panel=_LOOK)
 app.add_typer(checkpoints.app, name="checkpoints", rich_help_panel=_LOOK)

@@ -136,6 +136,10 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days of event time after which an item without events leaves, unless its level is above 0.",
     )
+    store_timezone: str = Field(
+        default="UTC",
+        description="Where the shops are: an IANA time zone. Their days are closed by it; `evaluate` reads it.",
+    )
     max_invalid_ratio: float = Field(default=0.2, ge=0, le=1, description="Stops above this share of invalid records.")
     invalid_window_records: int = Field(
         default=1_000, ge=1, le=10_000_000, description="Records that MAX_INVALID_RATIO is judged over."

@@ -31,6 +31,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Who a worker is": ("consumer_group", "instance_id", "metrics_port"),
     "Guarantee and commits": ("processing_guarantee", "commit_interval_ms", "transaction_max_records"),
     "Model": ("model", "model_scope", "ml_model_path", "item_retire_days"),
+    "Outlook": ("store_timezone",),
     "What is a valid event": (
         "seen_ids",
         "max_quantity",
@@ -58,6 +59,7 @@ _FORMS: Final = {
     "checkpoint_signing_key": "text",
     "model": "`guarded`, `linear`, `module:function`",
     "ml_model_path": "path of a file",
+    "store_timezone": "name, such as `Europe/Berlin`",
     "input_topic": "a topic's name",
     "output_topic": "a topic's name",
     "dead_letter_topic": "a topic's name",

@@ -77,6 +77,7 @@ NOT_RUN: Final[Mapping[str, str]] = {
     "README.md#try": "`make demo` has tests of its own, `make test` runs this one; that both are targets is tested",
     "docs/operations.md#compose": "it needs a Docker engine; tests/deployment holds the stack to account without one",
     "docs/operations.md#completion": "it would edit the shell's start-up files; tests/unit/test_help.py has completion",
+    "docs/evaluate.md#evaluate": "it installs an extra; tests/unit/test_evaluate.py runs the command on a made-up shop",
     "docs/benchmarks.md#bench": "it takes minutes and a quiet machine; tests/broker/test_bench.py runs its parts",
     "docs/benchmarks.md#scale": "likewise; tests/broker/test_scaling.py runs small turns",
     "docs/benchmarks.md#memory": "likewise; tests/broker/test_memory.py runs a small life",

@@ -68,7 +68,7 @@ def test_every_help_has_examples_that_parse(path: tuple[str, ...]) -> None:
 
 def parse(command: Any, name: str, words: list[str], parent: Any = None) -> None:
     """Parse a command line down to its command, without running it."""
-    words = [OPENING if word.endswith(".csv") else word for word in words]
+    words = [OPENING if word.endswith((".csv", ".parquet")) else word for word in words]
     context = command.make_context(name, words, parent=parent)
     if hasattr(command, "commands"):
         left: list[str] = [*context._protected_args, *context.args]
