@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from numpy.typing import NDArray
 
 MILLION: Final = 1_000_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
@@ -35,6 +39,14 @@ class Calendar:
         if offset is None:
             offset = self._offset(quarter)
         return (seconds + offset) // _DAY_SECONDS
+
+    def days_of(self, us: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the days of instants."""
+        seconds = us // MILLION
+        quarters, at = np.unique(seconds // _QUARTER_SECONDS, return_inverse=True)
+        offsets = [self._offsets[each] if each in self._offsets else self._offset(each) for each in quarters.tolist()]
+        found: NDArray[np.int64] = (seconds + np.array(offsets, np.int64)[at]) // _DAY_SECONDS
+        return found
 
     def _offset(self, quarter: int) -> int:
         if len(self._offsets) >= _CACHED:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from consumer.learning.columns import NO_NUMBER
 from consumer.outlook.horizons import LONGEST, PENDING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _FIELDS: Final[Mapping[str, tuple[Any, tuple[int, ...]]]] = {
     "article": (np.int64, ()),
     "first": (np.int32, ()),  # the first day with demand; NOT_YET before it
     "closed": (np.int32, ()),  # the last day that was closed
+    "on_hand": (np.int64, ()),  # the level after the item's last event, in millionths; NO_NUMBER where unknown
     "whole": (np.bool_, ()),  # all demand so far was of whole units
     "open": (np.int64, (2,)),  # demand of the two days after `closed`, in millionths
     "empty": (np.uint8, (2,)),  # EMPTY and SOLD of these two days
@@ -57,6 +59,7 @@ class Items:
     article: NDArray[np.int64]
     first: NDArray[np.int32]
     closed: NDArray[np.int32]
+    on_hand: NDArray[np.int64]
     whole: NDArray[np.bool_]
     open: NDArray[np.int64]
     empty: NDArray[np.uint8]
@@ -96,8 +99,14 @@ class Items:
         self._count = end
         new = np.arange(begin, end)
         self.store[new], self.article[new], self.closed[new] = stores, articles, closed
-        self.first[new], self.whole[new] = NOT_YET, True
+        self.first[new], self.whole[new], self.on_hand[new] = NOT_YET, True, NO_NUMBER
         return new
+
+    def keep(self, staying: NDArray[np.bool_]) -> None:
+        """Let the others leave; those that stay keep their order and are numbered anew."""
+        for name in _FIELDS:
+            setattr(self, name, getattr(self, name)[: self._count][staying])
+        self._count = self._room = len(self.store)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return the state, by columns."""

@@ -127,6 +127,18 @@ class Corrector:
         self._weights[horizon] = [model.weights.get(name, 0.0) for name in FEATURES]
         self._intercepts[horizon] = model.intercept
 
+    def forget(self, which: NDArray[np.int64]) -> None:
+        """Let items leave, given in their order: their samples are dropped, the others' numbers close up."""
+        gone = np.isin(self._items, which)
+        self._items -= np.searchsorted(which, self._items)
+        self._items[gone] = -1
+        dropped = set(which.tolist())
+        self.rows = {
+            number - int(np.searchsorted(which, number)): row
+            for number, row in self.rows.items()
+            if number not in dropped
+        }
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state; the models are River's own, as they are."""
         return {

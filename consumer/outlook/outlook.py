@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from consumer.learning.columns import NO_NUMBER
 from consumer.outlook.columns import EMPTY, EXPERTS, FADES, NOT_YET, SOLD, Items
 from consumer.outlook.corrector import Corrector
 from consumer.outlook.fixed import to_fixed
@@ -133,6 +134,10 @@ class Outlook:
         items.recent[which, day % LONGEST] = today
         items.censored[which] = (items.censored[which] << np.uint32(1)) | is_censored.astype(np.uint32)
 
+        # What ends a day empty begins the next one so.
+        ends_empty = (items.on_hand[which] <= 0) & (items.on_hand[which] != NO_NUMBER)
+        items.empty[which, 0] |= np.where(ends_empty, EMPTY, 0).astype(np.uint8)
+
         born = items.first[which] <= day
         which, today, is_censored = which[born], today[born], is_censored[born]
         for number, horizon in enumerate(HORIZONS):
@@ -141,6 +146,12 @@ class Outlook:
         others, lent = self.pools.others(items.article[which], items.demand[which, 0], items.days[which, 0])
         self._learn(which, day, weekday, today, is_censored)
         return self._forecast(which, day, weekday, today, others, lent)
+
+    def forget(self, which: Numbers) -> None:
+        """Take out of the pools what items have put into their articles' levels, before they leave."""
+        items = self.items
+        self.pools.add_level(items.article[which], -to_fixed(items.demand[which, 0]), -to_fixed(items.days[which, 0]))
+        self.corrector.forget(which)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as it is now; nothing changes it any more."""
@@ -271,7 +282,8 @@ class Outlook:
         features = np.clip(features, -_MOST_FEATURE, _MOST_FEATURE)
         base = levels[0] * ahead
         river = np.maximum(base + scales * self.corrector.corrections(features), 0.0)
-        self.corrector.keep(day, which, features, base, scales, items.first[which] <= day - COLD_DAYS)
+        if day == self.day:
+            self.corrector.keep(day, which, features, base, scales, items.first[which] <= day - COLD_DAYS)
         experts = np.stack([*(each * ahead for each in levels), river])
         means = np.zeros_like(base)
         for number in range(len(EXPERTS)):
