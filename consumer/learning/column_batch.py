@@ -200,6 +200,10 @@ class ColumnBatch:
             raise AssertionError("a run has no level that is too large to be written")
         return values
 
+    def slots(self, start: int, stop: int) -> Numbers:
+        """Return the slots of the items of the rows from `start` below `stop`."""
+        return self._slots[start:stop].copy()
+
     def firsts(self, start: int, stop: int, ledger: LedgerArrays) -> Iterable[tuple[int, int]]:
         """Return the rows from `start` below `stop` that are the first of their item, each with its store's number."""
         rows = np.flatnonzero(self._firsts[start:stop]) + start

@@ -18,6 +18,7 @@ from consumer.learning.size import MAX_OUTPUT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
 
     from consumer.learning.model import ModelScope
     from schemas.transaction import Limits
@@ -25,16 +26,32 @@ if TYPE_CHECKING:
 STATE_FORMAT: Final = 4
 """Raised whenever a snapshot's sections change their meaning."""
 
+OUTLOOK_FORMAT: Final = 1
+"""Raised whenever an outlook's formulas, constants or sections change: what was learned means something else then."""
+
 MODEL_ID_DIGITS: Final = 12
 
 ITEM_RETIRE_DAYS: Final = 400
 """A year, and a month to spare: what is sold in one season only keeps what was learned of it."""
 
 
+class OutlookSettings(NamedTuple):
+    """What the outlook depends on.
+
+    Attributes:
+        zone: the shops' time zone.
+        zone_data: the version of the time zone data.
+    """
+
+    zone: ZoneInfo
+    zone_data: str
+
+
 class LearningSettings(NamedTuple):
     """The settings that a prediction depends on.
 
     Attributes:
+        outlook: None where no outlook is learned.
         item_retire_days: days of event time after which an item leaves that has no event and no level above 0.
         warm_start: digest of the model that new models begin with (`ML_MODEL_PATH`), None where there is none.
         max_output_bytes: size above which a record is `too_large` (see `consumer.learning.size`).
@@ -48,6 +65,7 @@ class LearningSettings(NamedTuple):
     max_output_bytes: int = MAX_OUTPUT_BYTES
     warm_start: str | None = None
     item_retire_days: int = ITEM_RETIRE_DAYS
+    outlook: OutlookSettings | None = None
 
 
 class Fingerprint(NamedTuple):
@@ -90,5 +108,11 @@ def fingerprint(settings: LearningSettings, parameters: Mapping[str, Any]) -> Fi
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "state_format": STATE_FORMAT,
     }
+    if settings.outlook is not None:  # else the fingerprint stays as it was before there were outlooks
+        parts |= {
+            "outlook": OUTLOOK_FORMAT,
+            "STORE_TIMEZONE": str(settings.outlook.zone),
+            "tzdata": settings.outlook.zone_data,
+        }
     digest = hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
     return Fingerprint(parts, digest)

@@ -149,7 +149,7 @@ class Ledger:
         """Let what `look` returned for an item take effect."""
         self.entries[item] = posting.entry
 
-    def sweep(self, occurred_us: int, retire_days: int) -> list[str]:
+    def sweep(self, occurred_us: int, retire_days: int) -> dict[str, int]:
         """Open the day of an event, and let the items leave of which nothing was heard for long and nothing is there.
 
         Args:
@@ -157,15 +157,15 @@ class Ledger:
             retire_days: how many days an item of level 0, below 0 or unknown stays after its last event's.
 
         Returns:
-            The items that have left; the others are in their order as before.
+            The items that have left, with their places in the order so far; the others are in that order as before.
         """
         self.newest_day = occurred_us // DAY_US
         last_day, entries = self.newest_day - retire_days, self.entries
-        leaving = [
-            item
-            for item, (level, _, seen_day) in entries.items()
+        leaving = {
+            item: place
+            for place, (item, (level, _, seen_day)) in enumerate(entries.items())
             if seen_day <= last_day and (level is None or level <= 0)
-        ]
+        }
         for item in leaving:
             del entries[item]
         return leaving

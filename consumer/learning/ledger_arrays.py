@@ -123,16 +123,16 @@ class LedgerArrays:
         if len(self) > known:
             self.number_stores(np.array([slot]))
 
-    def sweep(self, occurred_us: int, retire_days: int) -> list[str]:
+    def sweep(self, occurred_us: int, retire_days: int) -> dict[str, int]:
         """See `Ledger.sweep`."""
         newest_day = occurred_us // DAY_US
         self.counters[self._taking.NEXT_DAY_US] = (newest_day + 1) * DAY_US
         items = len(self)
         old = self.days[:items] <= newest_day - retire_days
         if not old.any():
-            return []
+            return {}
         leaving = old & (self.levels[:items] <= 0)  # NO_NUMBER is below 0
-        left = [self._item(slot) for slot in np.flatnonzero(leaving).tolist()]
+        left = {self._item(slot): slot for slot in np.flatnonzero(leaving).tolist()}
         if left:
             staying = ~leaving
             bytes_staying = np.repeat(staying, self.lengths[:items])
@@ -216,6 +216,14 @@ class LedgerArrays:
             self.store_names.append(name)
             self.store_keys.append(name.encode())
         return number
+
+    def number_of(self, item: str) -> int:
+        """Return an item's slot; -1 where there is none."""
+        return self._slot(item)
+
+    def item_at(self, slot: int) -> str:
+        """Return the item of a slot."""
+        return self._item(slot)
 
     def _item(self, slot: int) -> str:
         start = int(self.starts[slot])

@@ -18,6 +18,7 @@ class Outcome(IntEnum):
     DEAD_LETTER = 2
     REPEAT = 3
     SKIPPED = 4
+    TICK = 5
 
 
 class Output(msgspec.Struct, gc=False):

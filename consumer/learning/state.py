@@ -17,6 +17,7 @@ type is refused:
 | `models` | MessagePack: of each model the key of its scope: the item's key, the store's id, or empty |
 | `models.lengths` | of each model, uint32: how many bytes its pickle has |
 | `models.pickles` | the pickle of each model's state, one after the other |
+| `outlook`, `outlook.*` | where there is an outlook: `consumer.learning.outlook_sections` |
 
 Items and models stand in the order in which they entered. Numbers are little-endian and packed. The raw sections, all
 from `ledger.levels` to `identities` and the last two, may be any C-contiguous bytes-like object until they are sealed,
@@ -36,6 +37,7 @@ from consumer.learning.identities import ENTRY_BYTES
 from consumer.learning.ledger import DAY_US
 from consumer.learning.ledger_columns import COLUMNS, LEDGER, LedgerColumns, ledger_columns
 from consumer.learning.model_sections import MODEL_SECTIONS, MODELS, decoded_models, joined, model_sections
+from consumer.learning.outlook_sections import OUTLOOK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,6 +90,8 @@ def decode_state(sections: Mapping[str, Section], unpickle: Callable[[bytes], An
     plain = {name: joined(section) for name, section in sections.items() if name not in MODEL_SECTIONS}
     former = _former_ledger(plain)
     state: dict[str, Any] = decoded_models(sections, unpickle) if MODELS in sections else {}
+    if OUTLOOK in sections:
+        state[OUTLOOK] = {name: section for name, section in plain.items() if name.split(".")[0] == OUTLOOK}
     for name, section in plain.items():
         if name == LEDGER:
             state[name] = ledger_columns(plain) if former is None else former

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from consumer.learning import columns as field
 from consumer.learning.acceleration import machine
 from consumer.learning.batch import encode_run, prediction_of, take_run
 from consumer.learning.chain import OutcomeChain
@@ -25,13 +26,18 @@ from consumer.learning.ledger_arrays import LedgerArrays
 from consumer.learning.ledger_columns import LedgerColumns
 from consumer.learning.model_sections import PICKLES, joined
 from consumer.learning.models import Models
+from consumer.learning.outlook_sections import OUTLOOK
 from consumer.learning.output import Outcome, Output, Published
+from consumer.learning.shelf_feed import ShelfFeed, demand_of_columns
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
 from consumer.learning.state import SECTIONS, encode_state
 from consumer.learning.window_arrays import WindowArrays
+from consumer.outlook.calendar import Calendar
+from consumer.outlook.shelves import Rows
 from schemas.dead_letter import InvalidEvent, Reason, dead_letter_headers, size_headers
 from schemas.prediction import encode_prediction
 from schemas.routing import home_partition, misrouting
+from schemas.tick import decode_tick
 from schemas.transaction import KNOWN_TYPES, PLAIN_BYTES, decode, decode_plain
 
 if TYPE_CHECKING:
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     from consumer.learning.model import ModelKind, StockModel
     from consumer.learning.model_sections import Section
     from consumer.learning.models import ModelsSnapshot
+    from consumer.learning.shelf_feed import Said
     from consumer.record import Record, RecordBatch
     from schemas.transaction import Event
 
@@ -75,6 +82,7 @@ class Tally:
         "repeats",
         "retired",
         "skipped",
+        "ticks",
         "unknown_levels",
         "unknown_types",
     )
@@ -85,6 +93,7 @@ class Tally:
         self.late = 0
         self.learned = 0
         self.skipped = 0
+        self.ticks = 0
         self.retired = 0
         self.unknown_levels = 0
         self.unknown_types = 0
@@ -191,6 +200,7 @@ class PartitionTask:
         self._seen_ids = settings.seen_ids
         self._identities: Identities | WindowArrays = Identities(settings.seen_ids)
         self._invalid = InvalidWindow(settings.invalid_window_records)
+        self._feed = None if settings.outlook is None else ShelfFeed(Calendar(settings.outlook.zone))
         self._find_machine = find_machine
         self._machine: Machine | None = None  # once models, ledger and window have taken to it
         self._encoder: RowEncoder
@@ -230,6 +240,10 @@ class PartitionTask:
             events_learned = model.events_learned
             predicted = model.step(event, posting)
         except InvalidEvent as invalid:
+            us = decode_tick(record.value)
+            if us is not None:
+                self._tick(record, us)
+                return None
             return self._dead_letter(record, invalid)
         before, is_late = posting.before, posting.is_late
         if before is None and item not in self._ledger:
@@ -238,6 +252,8 @@ class PartitionTask:
             self._models.keep(event.store_id, item, new_model)
         self._identities.remember(entry)
         self._ledger.enter(item, posting)
+        if self._feed is not None:
+            self._feed.add(self._feed.number_of(item), event, offset, record.timestamp_ms, posting)
         self._retire(event.occurred_us)
 
         prediction = prediction_of(
@@ -252,6 +268,16 @@ class PartitionTask:
             tally.unknown_levels += 1
         tally.unknown_types += event.transaction_type not in _USUAL_TYPES
         return Output(_PREDICTION, record.key, encode_prediction(prediction), None)
+
+    def take_said(self) -> list[Said]:
+        """Return what the outlook has said since the last call, and forget it."""
+        return [] if self._feed is None else self._feed.take_said()
+
+    def _tick(self, record: Record, us: int) -> None:
+        self._advance(record.offset, _link_other(record.offset, Outcome.TICK))
+        self.tally.ticks += 1
+        if self._feed is not None:
+            self._feed.tick(us, record.timestamp_ms, record.offset)
 
     @property
     def takes_batches(self) -> bool:
@@ -347,12 +373,38 @@ class PartitionTask:
             if key == ledger.store_keys[store] and home_partition(key, self.partitions) == batch.partition:
                 continue  # as nearly all are, and `misrouting` would say at more length
             self._check_route(key, batch.partition, ledger.store_names[store], columns.sku_of(first))
+        if self._feed is not None:
+            self._feed_columns(self._feed, batch, columns, start, run, ledger)
         self._retire(run.last_us)
         self.tally.add_columns(run, model.events_learned - learned_before)
         if published is not None:
             published.keys.extend(batch.keys[start:stop])
             published.values.extend(columns.encoded(self._encoder, start, run, predictions, learned))
         return stop
+
+    def _feed_columns(  # noqa: PLR0913, PLR0917 -- a run, and where it lies in its batch
+        self,
+        feed: ShelfFeed,
+        batch: RecordBatch,
+        columns: ColumnBatch,
+        start: int,
+        run: ColumnRun,
+        ledger: LedgerArrays,
+    ) -> None:
+        stop = start + len(run.befores)
+        for first, store in columns.firsts(start, stop, ledger):
+            feed.enter(f"{ledger.store_names[store]}\x1f{columns.sku_of(first)}")
+        feed.add_columns(
+            Rows(
+                columns.slots(start, stop),
+                columns.offsets[start:stop],
+                run.numbers[:, field.OCCURRED_US],
+                np.array(batch.timestamps_ms[start:stop], np.int64) * 1000,
+                demand_of_columns(run.numbers[:, field.KIND], run.numbers[:, field.QUANTITY]),
+                run.befores,
+                run.afters,
+            )
+        )
 
     def _process_run(
         self, batch: RecordBatch, events: Sequence[Event | None], start: int, published: Published | None
@@ -380,6 +432,9 @@ class PartitionTask:
         self.chain.extend(b"".join(links), _LINK_BYTES)
         for first in run.firsts:
             self._check_route(keys[first], batch.partition, run.events[first].store_id, run.events[first].sku)
+        if self._feed is not None:
+            numbers = [self._feed.number_of(f"{event.store_id}\x1f{event.sku}") for event in run.events]
+            self._feed.add_run(run, numbers, offsets, batch.timestamps_ms[start:stop])
         self._retire(run.events[-1].occurred_us)
         self.tally.add_run(run, model.events_learned - learned_before)
         if published is None:
@@ -413,8 +468,11 @@ class PartitionTask:
             "identities": self._identities.snapshot(),
             "invalid": self._invalid.snapshot(),
         }
+        sections = encode_state(plain)
+        if self._feed is not None:
+            sections |= self._feed.sections()
         ledger = self._ledger.begin_copy()
-        return TaskSnapshot(self.next_offset, encode_state(plain), ledger, self._models.begin_snapshot())
+        return TaskSnapshot(self.next_offset, sections, ledger, self._models.begin_snapshot())
 
     def snapshot(self) -> dict[str, Buffer]:
         """Return the whole state as named sections, taken at once; later sections may join them."""
@@ -436,6 +494,8 @@ class PartitionTask:
         # Whole or not at all: whatever may be missing or refused comes first.
         progress, ledger, identities, invalid, models = (state[name] for name in SECTIONS)
         check_whole(identities)
+        if self._feed is not None:
+            self._feed.restore(state.get(OUTLOOK), ledger.items())
         self._models.restore(models, state.get(PICKLES))
         self.next_offset, self.first_offset, self.records_applied, chain = progress
         self.chain.restore(chain)
@@ -455,6 +515,8 @@ class PartitionTask:
             return
         retired = self._ledger.sweep(occurred_us, self._item_retire_days)
         self._models.drop(retired)
+        if self._feed is not None and retired:
+            self._feed.leave(retired.values())
         self.tally.retired += len(retired)
 
     def _dead_letter(self, record: Record, invalid: InvalidEvent) -> Output:

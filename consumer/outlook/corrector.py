@@ -6,7 +6,6 @@ takes microseconds; what they have learned serves all items, by the same sums in
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -33,6 +32,12 @@ _MOST_TARGET: Final = 8.0
 _KNUTH: Final = 2_654_435_761
 
 
+def _models() -> list[linear_model.LinearRegression]:
+    return [
+        linear_model.LinearRegression(optimizer=optim.SGD(_RATE / days), intercept_lr=_RATE / days) for days in HORIZONS
+    ]
+
+
 class Corrector:
     """One model a horizon, and the samples whose days are not over.
 
@@ -41,10 +46,7 @@ class Corrector:
     """
 
     def __init__(self) -> None:
-        self.models = [
-            linear_model.LinearRegression(optimizer=optim.SGD(_RATE / days), intercept_lr=_RATE / days)
-            for days in HORIZONS
-        ]
+        self.models = _models()
         self._weights = np.zeros((len(HORIZONS), len(FEATURES)))
         self._intercepts = np.zeros(len(HORIZONS))
         self._items = np.full((LONGEST, SAMPLE), -1, np.int64)
@@ -140,9 +142,9 @@ class Corrector:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state; the models are River's own, as they are."""
+        """Return the state; the models' in plain numbers, since what pickles of theirs hold is River's to change."""
         return {
-            "models": copy.deepcopy(self.models),
+            "models": [(dict(model.weights), model.intercept, model.optimizer.n_iterations) for model in self.models],
             "items": self._items.copy(),
             "features": self._features.copy(),
             "means": self._means.copy(),
@@ -152,7 +154,11 @@ class Corrector:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what `snapshot` returned."""
-        self.models = copy.deepcopy(state["models"])
+        self.models = _models()
+        for model, (weights, intercept, steps) in zip(self.models, state["models"], strict=True):
+            for name, weight in weights.items():
+                model._weights[name] = weight  # noqa: SLF001 -- River has no public way to set a weight
+            model.intercept, model.optimizer.n_iterations = intercept, steps
         self._items, self._features = state["items"].copy(), state["features"].copy()
         self._means, self._scales = state["means"].copy(), state["scales"].copy()
         self.rows = dict(state["rows"])

@@ -8,7 +8,7 @@ What is said of an item does not depend on the portions, nor does the order in w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from consumer.outlook.columns import EMPTY, SOLD
 from consumer.outlook.outlook import Closed, Outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ class Rows(NamedTuple):
 
     Attributes:
         items: numbers of the items, in the order in which items entered.
+        offsets: of the records.
         occurred_us: when each occurred, microseconds since 1970 UTC.
         timestamps_us: of the records.
         demand: of each (`consumer.outlook.demand`), millionths of a unit.
@@ -48,6 +49,7 @@ class Rows(NamedTuple):
     """
 
     items: Numbers
+    offsets: Numbers
     occurred_us: Numbers
     timestamps_us: Numbers
     demand: Numbers
@@ -67,12 +69,14 @@ class Shelves:
     Attributes:
         outlook: of the items.
         closed: the last day that was begun to close, of the calendar; None before the first event.
+        begun_at: the offset of the record that began it.
         too_late: events with demand that were too old to count.
     """
 
     def __init__(self, calendar: Calendar, on_close: Callable[[Closed], None], *, portions: bool = True) -> None:
         self.outlook = Outlook()
         self.closed: int | None = None
+        self.begun_at = -1
         self.too_late = 0
         self._calendar = calendar
         self._on_close = on_close
@@ -95,6 +99,7 @@ class Shelves:
         times = np.maximum(np.maximum.accumulate(np.minimum(rows.occurred_us, rows.timestamps_us)), self._event_time_us)
         if self.closed is None:
             self.closed = self._calendar.day_of(int(times[0]) - GRACE_US) - 1
+            self.outlook.items.closed[: len(self.outlook.items)] = self.closed
             self._set_next_close()
         self._event_time_us = int(times[-1])
         known = len(self.outlook.items)
@@ -109,26 +114,31 @@ class Shelves:
                 self._take_day(part)
                 at = stop
             if at < end:
-                self._cross(int(times[at]))
+                self._cross(int(times[at]), int(rows.offsets[at]))
 
-    def tick(self, us: int, timestamp_us: int) -> None:
+    def adopt(self, stores: Numbers, articles: Numbers) -> None:
+        """Let items in of which nothing is known but that they are there, before the first event."""
+        self._enter(stores, articles)
+
+    def tick(self, us: int, timestamp_us: int, offset: int) -> None:
         """Let time pass without an event.
 
         Args:
             us: the time that the tick tells.
             timestamp_us: of its record.
+            offset: likewise.
         """
         self._event_time_us = max(self._event_time_us, min(us, timestamp_us))
         if self.closed is None:
             return
         if self._event_time_us >= self._next_close_us:
-            self._cross(self._event_time_us)
+            self._cross(self._event_time_us, offset)
         self._close(self._next(ITEMS_A_TICK))
 
     def close_through(self, day: int) -> None:
         """Close all items through a day, whatever time it is: at the end of a history."""
         while self.closed is not None and self.closed < day:
-            self._cross(self._next_close_us)
+            self._cross(self._next_close_us, -1)
 
     def keep(self, staying: NDArray[np.bool_]) -> None:
         """Let items leave; the others are numbered anew, in their order."""
@@ -138,16 +148,29 @@ class Shelves:
         self._last -= int(np.count_nonzero(leaving[: self._last]))
         self.outlook.items.keep(staying)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as it is now; nothing changes it any more."""
+        plain = (self.closed, self.begun_at, self._event_time_us, self._cursor, self._last, self.too_late)
+        return {"shelves": plain, **self.outlook.snapshot()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `snapshot` returned."""
+        self.closed, self.begun_at, self._event_time_us, self._cursor, self._last, self.too_late = state["shelves"]
+        self.outlook.restore(state)
+        if self.closed is not None:
+            self._set_next_close()
+
     def _enter(self, stores: Numbers, articles: Numbers) -> None:
         if len(stores):
             self.outlook.pools.grow(int(stores.max()) + 1, int(articles.max()) + 1)
             self.outlook.items.add(stores, articles, self.closed or 0)
 
-    def _cross(self, us: int) -> None:
+    def _cross(self, us: int, offset: int) -> None:
         """Begin to close the days that an instant has left behind."""
         if self.closed is None:
             raise AssertionError("there is a first day before one is closed")
         last = self._calendar.day_of(us - GRACE_US) - 1
+        self.begun_at = offset
         for day in [last] if self._portions else range(self.closed + 1, last + 1):
             self.outlook.begin_close(day)
             self.closed, self._cursor, self._last = day, 0, len(self.outlook.items)

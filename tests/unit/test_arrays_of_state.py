@@ -173,7 +173,7 @@ def test_stores_keep_their_numbers_when_the_first_store_has_left() -> None:
     for item, level, occurred_us in (("gone\x1f1", 0, day_us), ("other\x1f1", MILLION, day_us + 9 * DAY_US)):
         posting = plain.post(item, 0, level, occurred_us)
         arrays.enter(item, posting)
-    assert arrays.sweep(day_us + 9 * DAY_US, 5) == plain.sweep(day_us + 9 * DAY_US, 5) == ["gone\x1f1"]
+    assert arrays.sweep(day_us + 9 * DAY_US, 5) == plain.sweep(day_us + 9 * DAY_US, 5) == {"gone\x1f1": 0}
     first = len(arrays)
     for store in stores:  # as a run does: all of them enter, then they are numbered
         item = f"{store}\x1f1"

@@ -152,7 +152,7 @@ def test_a_level_beyond_all_sense_is_unknown() -> None:
 def swept(ledger: Ledger, day: int, days: int) -> list[str]:
     """Let an event of another item open a day."""
     post(ledger, f"of day {day}", 1, 1, day * DAY_US + 5)
-    return ledger.sweep(day * DAY_US + 5, days)
+    return list(ledger.sweep(day * DAY_US + 5, days))
 
 
 @pytest.mark.parametrize("level", [None, 0, -1, 1])

@@ -49,6 +49,7 @@ class Log:
     def rows(self, start: int, stop: int) -> Rows:
         return Rows(
             self.items[start:stop],
+            np.arange(start, stop),
             self.times[start:stop],
             self.times[start:stop] + 5 * MILLION,
             self.demand[start:stop],
@@ -76,7 +77,7 @@ def run(log: Log, cuts: list[int]) -> tuple[Shelves, Told]:
     known = 0
     for start, stop in pairwise(edges):
         if start in log.ticks:
-            shelves.tick(int(log.times[:start].max(initial=BEGIN)) + DAY_US, int(log.times[start]))
+            shelves.tick(int(log.times[:start].max(initial=BEGIN)) + DAY_US, int(log.times[start]), start)
         seen = int(log.items[start:stop].max()) + 1
         new = slice(known, max(known, seen))
         shelves.take(log.rows(start, stop), log.stores[new], log.articles[new])
@@ -137,7 +138,13 @@ def sale(items: Any, us: int, *, timestamp_us: int | None = None) -> Rows:
 
     none = each(NO_NUMBER)
     return Rows(
-        np.asarray(items), each(us), each(us if timestamp_us is None else timestamp_us), each(MILLION), none, none
+        np.asarray(items),
+        each(0),
+        each(us),
+        each(us if timestamp_us is None else timestamp_us),
+        each(MILLION),
+        none,
+        none,
     )
 
 
@@ -158,17 +165,17 @@ def test_a_till_whose_clock_is_ahead_closes_no_day() -> None:
     shelves, told = a_shop()
     later = BEGIN + 100 * 365 * DAY_US
     shelves.take(sale([0], later, timestamp_us=BEGIN + 13 * HOUR_US), NOBODY, NOBODY)
-    shelves.tick(later, BEGIN + 14 * HOUR_US)
+    shelves.tick(later, BEGIN + 14 * HOUR_US, 9)
     assert told.said == []
     assert shelves.outlook.items.open[0].tolist() == [MILLION, MILLION]
 
 
 def test_a_tick_closes_the_days_of_a_quiet_partition() -> None:
     shelves, told = a_shop()
-    shelves.tick(BEGIN + 3 * DAY_US + GRACE_US, BEGIN + 4 * DAY_US)
+    shelves.tick(BEGIN + 3 * DAY_US + GRACE_US, BEGIN + 4 * DAY_US, 9)
     assert [(item, day) for item, day, _ in told.said] == [(0, 20_502), (1, 20_502), (2, 20_502)]
     assert shelves.outlook.items.recent[0, [20_500 % 28, 20_501 % 28, 20_502 % 28]].tolist() == [1.0, 0.0, 0.0]
-    shelves.tick(BEGIN + DAY_US, BEGIN + 4 * DAY_US)  # time does not go back
+    shelves.tick(BEGIN + DAY_US, BEGIN + 4 * DAY_US, 9)  # time does not go back
     assert len(told.said) == 3
 
 
@@ -180,12 +187,12 @@ def test_a_close_of_many_items_is_spread(monkeypatch: pytest.MonkeyPatch) -> Non
     morning = BEGIN + DAY_US + GRACE_US
     shelves.take(sale([29], morning), NOBODY, NOBODY)
     assert [item for item, _, _ in told.said] == [29, 0, 1]
-    shelves.tick(morning + 1, morning + 1)
+    shelves.tick(morning + 1, morning + 1, 9)
     assert [item for item, _, _ in told.said] == [29, 0, 1, 2, 3, 4, 5, 6]
     shelves.take(sale([3, 28], morning + 2), NOBODY, NOBODY)
     assert [item for item, _, _ in told.said[8:]] == [7, 8, 28, 9, 10]
     for _ in range(5):
-        shelves.tick(morning + 3, morning + 3)
+        shelves.tick(morning + 3, morning + 3, 9)
     assert sorted(item for item, _, _ in told.said) == list(range(30))
 
 
@@ -194,7 +201,7 @@ def test_what_was_not_closed_in_time_is_closed_with_the_next_day(monkeypatch: py
     shelves, told = a_shop(6)
     shelves.take(sale([0], BEGIN + DAY_US + GRACE_US), NOBODY, NOBODY)
     shelves.take(sale([0], BEGIN + 2 * DAY_US + GRACE_US), NOBODY, NOBODY)
-    shelves.tick(BEGIN + 2 * DAY_US + GRACE_US, BEGIN + 3 * DAY_US)
+    shelves.tick(BEGIN + 2 * DAY_US + GRACE_US, BEGIN + 3 * DAY_US, 9)
     last = {item: day for item, day, _ in told.said}
     assert last == dict.fromkeys(range(6), 20_501)
     assert shelves.outlook.items.closed[:6].tolist() == [20_501] * 6
@@ -204,7 +211,7 @@ def test_what_was_not_closed_in_time_is_closed_with_the_next_day(monkeypatch: py
 def test_a_late_sale_counts_for_a_week(days_late: int, counts: bool) -> None:
     shelves, _ = a_shop()
     now = BEGIN + 20 * DAY_US
-    shelves.tick(now + GRACE_US, now + GRACE_US)
+    shelves.tick(now + GRACE_US, now + GRACE_US, 9)
     before = shelves.outlook.items.open[1, 0]
     shelves.take(sale([1], now - days_late * DAY_US, timestamp_us=now + GRACE_US), NOBODY, NOBODY)
     assert (shelves.outlook.items.open[1, 0] > before) == counts
@@ -231,5 +238,5 @@ def test_what_ends_a_day_empty_begins_the_next_one_so() -> None:
     shelves, _ = a_shop()
     rows = sale([0, 1], BEGIN + 13 * HOUR_US)._replace(befores=np.full(2, MILLION), afters=np.array([0, 5 * MILLION]))
     shelves.take(rows, NOBODY, NOBODY)
-    shelves.tick(BEGIN + 2 * DAY_US + GRACE_US, BEGIN + 9 * DAY_US)
+    shelves.tick(BEGIN + 2 * DAY_US + GRACE_US, BEGIN + 9 * DAY_US, 9)
     assert [bin(bits) for bits in shelves.outlook.items.censored[:3].tolist()] == ["0b11", "0b0", "0b0"]
