@@ -82,13 +82,37 @@ class Tables(NamedTuple):
             means: of the items, in units over the horizon.
             bins: of the means.
         """
-        found = self.quantiles[level, horizon, classes, bins]
-        whole = classes != FRACTIONAL
-        scaled = found * means
-        # Between two whole numbers lies the unit of the lower one: `cells_of`.
-        scaled = np.where(whole, np.maximum(np.ceil(scaled) - 1.0, 0.0), scaled)
-        result: NDArray[np.float64] = np.where(in_units(bins, whole), found, scaled)
-        return result
+        return _in_demand(self.quantiles[level, horizon, classes, bins], classes, means, bins)
+
+    def quantile_at(
+        self,
+        levels: NDArray[np.float64],
+        horizons: NDArray[np.int64],
+        classes: NDArray[np.int64],
+        means: NDArray[np.float64],
+        bins: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Return likewise a quantile of any level, each item's own, at any horizons.
+
+        Args:
+            levels: of the items, above 0 and below 1.
+            horizons: indexes into HORIZONS, of any shape whose last axis is that of the items.
+            classes: of the items.
+            means: in units over the horizon, shaped as the horizons or as their last axes.
+            bins: of the means.
+        """
+        # How many cells hold less than the level, by halves, since shares never fall: the highest bit first.
+        cells = np.zeros(horizons.shape, np.int64)
+        step = 1 << ((CELLS - 1).bit_length() - 1)
+        while step:
+            tried = np.minimum(cells + step, CELLS)
+            cells = np.where(self.shares[horizons, classes, bins, tried - 1] < levels, tried, cells)
+            step >>= 1
+        cells = np.minimum(cells, CELLS - 1)
+        upper = self.shares[horizons, classes, bins, cells]
+        lower = np.where(cells > 0, self.shares[horizons, classes, bins, np.maximum(cells - 1, 0)], 0.0)
+        found = np.where(in_units(bins, classes != FRACTIONAL), cells, _ratio_in(cells, lower, upper, levels))
+        return _in_demand(found, classes, means, bins)
 
     def below(
         self,
@@ -198,9 +222,32 @@ def _quantiles(shares: NDArray[np.float64], level: float) -> NDArray[np.float64]
     cells = np.minimum((shares < level).sum(axis=-1), CELLS - 1)
     upper = np.take_along_axis(shares, cells[..., None], -1)[..., 0]
     lower = np.where(cells > 0, np.take_along_axis(shares, np.maximum(cells - 1, 0)[..., None], -1)[..., 0], 0.0)
-    width = np.where(upper > lower, upper - lower, 1.0)
-    low, high = RATIO_EDGES[cells], RATIO_EDGES[cells + 1]
-    found: NDArray[np.float64] = low + (high - low) * np.clip((level - lower) / width, 0.0, 1.0)
+    found = _ratio_in(cells, lower, upper, level)
     for number in _IN_UNITS:
         found[:, number, :UNIT_BINS] = cells[:, number, :UNIT_BINS]
     return found
+
+
+def _ratio_in(
+    cells: NDArray[np.int64],
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    levels: float | NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the ratio that lies in its cell as the level between the shares below the cell and up to its end."""
+    width = np.where(upper > lower, upper - lower, 1.0)
+    low, high = RATIO_EDGES[cells], RATIO_EDGES[cells + 1]
+    found: NDArray[np.float64] = low + (high - low) * np.clip((levels - lower) / width, 0.0, 1.0)
+    return found
+
+
+def _in_demand(
+    found: NDArray[np.float64], classes: NDArray[np.int64], means: NDArray[np.float64], bins: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return what counts, or ratios, are in units of demand: whole numbers where demand is."""
+    whole = classes != FRACTIONAL
+    scaled = found * means
+    # Between two whole numbers lies the unit of the lower one: `cells_of`.
+    scaled = np.where(whole, np.maximum(np.ceil(scaled) - 1.0, 0.0), scaled)
+    result: NDArray[np.float64] = np.where(in_units(bins, whole), found, scaled)
+    return result

@@ -13,6 +13,7 @@ from consumer.import_stock import Document, read_events, read_header
 from consumer.learning.fingerprint import LearningSettings
 from consumer.learning.model import ModelScope
 from consumer.model_choice import model_kind
+from consumer.outlook.policies import Policies
 from consumer.record import Record
 from consumer.simulate.events import ShopEvent
 from schemas.json_schema import files
@@ -68,6 +69,23 @@ def test_the_models_page_s_declarations_are_those_that_are_read() -> None:
     declared = vars(namespace["smoothed"])
     assert declared
     assert all(f'"{name}"' in source for name in declared)
+
+
+def test_the_policies_page_s_file_means_what_its_text_says() -> None:
+    """Field by field an item wins over its store, and that over the default."""
+    (block,) = (block for block in blocks_of(ROOT / "docs/outlook.md") if block.name == "policies.json")
+    policies = Policies(block.text.encode())
+    columns = policies.columns.of(policies.rows_of([("296", "MILK"), ("296", "EGGS"), ("31", "CHEESE"), ("1", "A")]))
+    assert columns.lead_time_days.tolist() == [2, 2, 3, 3]
+    assert columns.service_level.tolist() == [0.98, 0.95, 0.95, 0.95]
+    assert columns.pack_millionths.tolist() == [12_000_000, 1_000_000, 250_000, 1_000_000]
+    assert set(json.loads(block.text)["default"].items()) == {
+        ("lead_time_days", 3),
+        ("review_period_days", 1),
+        ("service_level", 0.95),
+        ("pack_size", 1),
+    }
+    assert Policies(json.dumps({"default": json.loads(block.text)["default"]}).encode()).digest == Policies().digest
 
 
 def test_the_testing_page_s_test_passes() -> None:

@@ -56,6 +56,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "docs/models.md#smoothed.py": _C,
     "docs/testing.md#test_shop.py": _C,
     "docs/readers.md#prediction": _C,
+    "docs/outlook.md#policies.json": _C,
     **{
         f"docs/contract.md#{kind}": _C
         for kind in (
