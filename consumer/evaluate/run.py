@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumer.evaluate.prequential import Origin
-    from consumer.outlook.outlook import Closed
+    from consumer.outlook.outlook import Closed, Outlook
     from schemas.transaction import Limits
 
     Write = Callable[[Origin, list[tuple[str, str]]], None]
@@ -83,6 +83,7 @@ def evaluate(  # noqa: PLR0913 -- what one evaluation is told
     seen_ids: int,
     warm_up_days: int = WARM_UP_DAYS,
     variants: bool = False,
+    prepare: Callable[[Outlook], None] = lambda _outlook: None,
     write: Write | None = None,
     on_progress: Callable[[float], None] = lambda _share: None,
 ) -> Evaluation:
@@ -95,6 +96,7 @@ def evaluate(  # noqa: PLR0913 -- what one evaluation is told
         seen_ids: how many identities are remembered, to find repeats.
         warm_up_days: days before the first forecast that is scored.
         variants: score each expert by itself too.
+        prepare: is given the outlook before the first event, to take a part of it away and see what that part is worth.
         write: is given each scored day's forecasts, and the items' keys.
         on_progress: is told the share of the file that has been read.
 
@@ -105,6 +107,7 @@ def evaluate(  # noqa: PLR0913 -- what one evaluation is told
     began = time.monotonic()
     run = _Run(warm_up_days, write, variants)
     shop = run.shop = Shop(Calendar(zone), seen_ids, run.close)
+    prepare(shop.outlook)
     last_us = 0
     with History(path, zone, limits) as history:
         for events in history:
