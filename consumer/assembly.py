@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import river
@@ -11,13 +12,15 @@ from consumer import __version__
 from consumer.checkpoint.envelope import Identity
 from consumer.checkpoint.model_file import read_warm_start
 from consumer.errors import SettingsError
-from consumer.learning.fingerprint import LearningSettings, fingerprint
+from consumer.learning.fingerprint import LearningSettings, OutlookSettings, fingerprint
 from consumer.learning.model import ModelScope
 from consumer.learning.size import OUTPUT_MARGIN_BYTES
 from consumer.model_choice import admitted_classes, model_kind
+from consumer.outlook.policies import Policies, PoliciesError
 from consumer.permissions import NONE_GIVEN, Permissions
 from consumer.surroundings import REAL, Surroundings
 from consumer.worker import Worker
+from consumer.zones import ZONE_DATA, zone_of
 from schemas.transaction import Limits
 
 if TYPE_CHECKING:
@@ -63,7 +66,21 @@ def learning_settings(settings: Settings, topic: InputTopic, warm_start: WarmSta
         max_output_bytes=topic.max_message_bytes + OUTPUT_MARGIN_BYTES,
         warm_start=None if warm_start is None else warm_start.digest,
         item_retire_days=settings.item_retire_days,
+        outlook=_outlook_settings(settings),
     )
+
+
+def _outlook_settings(settings: Settings) -> OutlookSettings | None:
+    if settings.outlook_topic is None:
+        return None
+    path = settings.policies_file
+    try:
+        policies = Policies() if path is None else Policies(Path(path).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"POLICIES_FILE={path}: expected a JSON file to read; {error.strerror}") from error
+    except PoliciesError as error:
+        raise SettingsError(f"POLICIES_FILE={path}: {error}") from error
+    return OutlookSettings(zone_of(settings.store_timezone), ZONE_DATA, policies)
 
 
 def build_worker(  # noqa: PLR0913 -- its parts, named

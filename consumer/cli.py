@@ -19,6 +19,7 @@ from consumer.commands import (
     import_stock,
     run,
     simulate,
+    tick,
     topics,
     transactions,
 )
@@ -78,6 +79,13 @@ app.command(
     rich_help_panel=_TRY,
     short_help="The outlook on your own history, beside the usual forecasts.",
 )(evaluate.evaluate)
+app.command(
+    "tick",
+    cls=Command,
+    epilog=tick.EXAMPLES,
+    rich_help_panel=_WORK,
+    short_help="Let days close where no events come.",
+)(tick.tick)
 app.command("run", cls=Command, epilog=run.EXAMPLES, rich_help_panel=_WORK, short_help="The worker.")(run.run)
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters", rich_help_panel=_LOOK)
 app.add_typer(checkpoints.app, name="checkpoints", rich_help_panel=_LOOK)

@@ -69,6 +69,12 @@ METRICS: Final = (
         "Flat while records_consumed grows: everything is refused or repeated; see dead_letters and records_skipped.",
     ),
     Metric(
+        "outlooks",
+        "counter",
+        "Outlooks sent, tombstones of items that left included.",
+        "Flat for a day where OUTLOOK_TOPIC is set: no event, and no `smart-inventory tick`, has passed a midnight.",
+    ),
+    Metric(
         "records_skipped",
         "counter",
         "Records that publish nothing, by reason.",
@@ -325,7 +331,7 @@ class Metrics:
     def add_tally(self, tally: Tally) -> None:
         """Publish what a task counted."""
         dead = sum(tally.dead_letters.values())
-        self.count("records_consumed", tally.predictions + tally.repeats + tally.skipped + dead)
+        self.count("records_consumed", tally.predictions + tally.repeats + tally.skipped + tally.ticks + dead)
         self.count("predictions_produced", tally.predictions)
         self.count("late_events", tally.late)
         self.count("unknown_types", tally.unknown_types)
@@ -336,6 +342,8 @@ class Metrics:
             self.count("records_skipped", tally.repeats, "repeat")
         if tally.skipped:
             self.count("records_skipped", tally.skipped, "operator")
+        if tally.ticks:
+            self.count("records_skipped", tally.ticks, "tick")
         for reason, number in tally.misrouted.items():
             self.count("misrouted_items", number, reason)
         for reason, number in tally.dead_letters.items():
@@ -343,7 +351,7 @@ class Metrics:
 
 
 _VOCABULARIES: Final[dict[str, tuple[str, ...]]] = {
-    "records_skipped": ("repeat", "operator"),
+    "records_skipped": ("repeat", "operator", "tick"),
     "misrouted_items": tuple(wrong.value for wrong in Misrouting),
     "dead_letters": tuple(reason.value for reason in Reason),
     "phase_seconds": ("poll", "process", "commit", "restore", "snapshot"),

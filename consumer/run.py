@@ -226,7 +226,11 @@ def refuse_owned(properties: Mapping[str, str]) -> None:
 def topic_names(settings: Settings) -> TopicNames:
     """Return the worker's topics."""
     return TopicNames(
-        settings.input_topic, settings.output_topic, settings.dead_letter_topic, settings.checkpoint_topic()
+        settings.input_topic,
+        settings.output_topic,
+        settings.dead_letter_topic,
+        settings.checkpoint_topic(),
+        settings.outlook_topic,
     )
 
 

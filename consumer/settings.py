@@ -136,6 +136,12 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days of event time after which an item without events leaves, unless its level is above 0.",
     )
+    outlook_topic: Topic | None = Field(
+        default=None, description="Stock outlooks, a compacted topic; unset, none are learned or published."
+    )
+    policies_file: str | None = Field(
+        default=None, description="A JSON file: lead time, review period, service level, pack size of stores and items."
+    )
     store_timezone: str = Field(
         default="UTC",
         description="Where the shops are: an IANA time zone. Their days are closed by it; `evaluate` reads it.",
@@ -236,7 +242,12 @@ def check_for_run(settings: Settings) -> None:
     if settings.model not in {"guarded", "linear"} and ":" not in settings.model:
         raise SettingsError(f"MODEL={settings.model!r}: expected guarded, linear, or module:function for your own")
     topic = settings.checkpoint_topic()
-    if topic in {settings.input_topic, settings.output_topic, settings.dead_letter_topic}:
+    others = {settings.input_topic, settings.output_topic, settings.dead_letter_topic}
+    if settings.outlook_topic in others:
+        raise SettingsError(
+            f"OUTLOOK_TOPIC={settings.outlook_topic}: expected a topic of its own; it is another one's too"
+        )
+    if topic in others | {settings.outlook_topic} - {None}:
         raise SettingsError(
             f"CHECKPOINT_URL={settings.checkpoint_url}: expected a topic of its own; found {topic} twice"
         )

@@ -10,12 +10,14 @@ import textwrap
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from pydantic_core import PydanticUndefined
 
 from consumer.kafka.broker import OWNED
-from consumer.learning.fingerprint import LearningSettings, fingerprint
+from consumer.learning.fingerprint import LearningSettings, OutlookSettings, fingerprint
 from consumer.learning.model import ModelScope
+from consumer.outlook.policies import Policies
 from consumer.settings import Settings
 from schemas.transaction import Limits
 
@@ -31,7 +33,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Who a worker is": ("consumer_group", "instance_id", "metrics_port"),
     "Guarantee and commits": ("processing_guarantee", "commit_interval_ms", "transaction_max_records"),
     "Model": ("model", "model_scope", "ml_model_path", "item_retire_days"),
-    "Outlook": ("store_timezone",),
+    "Outlook": ("outlook_topic", "policies_file", "store_timezone"),
     "What is a valid event": (
         "seen_ids",
         "max_quantity",
@@ -59,6 +61,8 @@ _FORMS: Final = {
     "checkpoint_signing_key": "text",
     "model": "`guarded`, `linear`, `module:function`",
     "ml_model_path": "path of a file",
+    "policies_file": "path of a file",
+    "outlook_topic": "a topic's name",
     "store_timezone": "name, such as `Europe/Berlin`",
     "input_topic": "a topic's name",
     "output_topic": "a topic's name",
@@ -119,6 +123,7 @@ def _fixed() -> set[str]:
         invalid_window_records=settings.invalid_window_records,
         limits=Limits(),
         item_retire_days=settings.item_retire_days,
+        outlook=OutlookSettings(ZoneInfo(settings.store_timezone), "", Policies()),
     )
     return {name.lower() for name in fingerprint(learning, {}).parts if name.isupper()}
 

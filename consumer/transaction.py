@@ -23,6 +23,7 @@ class Transaction:
         connection: the clients.
         output_topic: where predictions go.
         dead_letter_topic: where refused records go.
+        outlook_topic: where outlooks go; None where there are none.
         interval: seconds from the first record until it is due.
         max_records: records after which it is due.
         clock: monotonic, in seconds.
@@ -34,6 +35,7 @@ class Transaction:
         *,
         output_topic: str,
         dead_letter_topic: str,
+        outlook_topic: str | None,
         interval: float,
         max_records: int,
         clock: Callable[[], float],
@@ -41,6 +43,7 @@ class Transaction:
         self._connection = connection
         self._output_topic = output_topic
         self._dead_letter_topic = dead_letter_topic
+        self._outlook_topic = outlook_topic
         self._interval = interval
         self._max_records = max_records
         self._clock = clock
@@ -85,6 +88,17 @@ class Transaction:
             self._connection.produce_many(self._output_topic, partition, published.keys, published.values)
         for letter in published.letters:
             self._connection.produce(self._dead_letter_topic, partition, letter.key, letter.value, letter.headers)
+
+    def add_outlooks(self, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> None:
+        """Send outlooks that records of an input partition, covered already, have led to; a null value is a tombstone.
+
+        They take no part in the count: however many items a record closes, it is one record.
+        """
+        if self._outlook_topic is None:
+            raise AssertionError("outlooks are made where there is a topic for them")
+        if self._began_at is None:
+            self._begin()
+        self._connection.produce_many(self._outlook_topic, partition, keys, values)
 
     def commit(self, positions: Sequence[Position]) -> None:
         """Commit the outputs and the positions in one.

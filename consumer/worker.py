@@ -317,6 +317,7 @@ class Worker:
             ) from error
         for assigned in running.values():
             self._publish_tally(assigned)
+            self._send_outlooks(assigned)
         self._settle_models()
         self._metrics.gauge("last_processed_timestamp_seconds", time.time())
 
@@ -409,6 +410,7 @@ class Worker:
     def _has_arrived(self, assigned: Assigned, running: dict[int, Assigned]) -> bool:
         """Tell whether a replay that has come to its goal goes on live from here."""
         self._publish_tally(assigned)
+        self._send_outlooks(assigned)  # nowhere, before it is live
         if self._recovery.has_arrived(assigned, self._connection):
             return True
         del running[assigned.partition]  # it will be fetched anew, from elsewhere or only once it is anchored
@@ -429,6 +431,19 @@ class Worker:
         except RetryError as error:
             # Not retried from here: the rest of the batch has been fetched and would never come again.
             raise RebuildError(str(error)) from error
+
+    def _send_outlooks(self, assigned: Assigned) -> None:
+        """Send what the records applied so far have led to; what a replay says was said before."""
+        task = assigned.task
+        if task is None:
+            return
+        if assigned.phase is not Phase.LIVE:
+            task.forget_outlooks()
+            return
+        keys, values = task.take_outlooks()
+        if keys:
+            self._transaction.add_outlooks(assigned.partition, keys, values)
+            self._metrics.count("outlooks", len(keys))
 
     def _settle_models(self) -> None:
         self._collector.settle(sum(each.task.model_count for each in self._assignment if each.task is not None))
@@ -457,6 +472,8 @@ class Worker:
             return
         self._health.beat("commit")
         started = self._clock()
+        for assigned in advancing:
+            self._send_outlooks(assigned)
         age = self._transaction.age
         committing = []
         for assigned in advancing:
@@ -570,6 +587,7 @@ class Worker:
             connection,
             output_topic=self._settings.output_topic,
             dead_letter_topic=self._settings.dead_letter_topic,
+            outlook_topic=self._settings.outlook_topic,
             interval=self._settings.commit_interval_ms / 1000,
             max_records=self._settings.transaction_max_records,
             clock=self._clock,
@@ -584,7 +602,7 @@ class Worker:
         else:
             self._metrics.count(
                 "records_replayed",
-                tally.predictions + tally.repeats + tally.skipped + sum(tally.dead_letters.values()),
+                tally.predictions + tally.repeats + tally.skipped + tally.ticks + sum(tally.dead_letters.values()),
             )
 
     def _publish_gauges(self) -> None:

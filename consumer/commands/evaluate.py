@@ -6,7 +6,6 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003 -- typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from consumer import settings
 from consumer.commands.terminal import AsJson, output, print_json, say
-from consumer.errors import SettingsError
+from consumer.zones import zone_of
 
 if TYPE_CHECKING:
     from consumer.evaluate.result import Evaluation
@@ -62,7 +61,7 @@ def evaluate(  # noqa: PLR0913 -- one option each
     scores.
     """
     loaded = settings.load()
-    zone = _zone(timezone or loaded.store_timezone)
+    zone = zone_of(timezone, "--timezone") if timezone else zone_of(loaded.store_timezone)
     from consumer.evaluate.run import evaluate as run  # noqa: PLC0415 -- River takes a second
     from consumer.simulate.progress import progress_bar  # noqa: PLC0415
     from schemas.transaction import Limits  # noqa: PLC0415
@@ -99,15 +98,6 @@ def evaluate(  # noqa: PLR0913 -- one option each
     for written in (report, forecasts):
         if written is not None:
             say(f"written: {written}")
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise SettingsError(
-            f"{name}: expected an IANA time zone such as Europe/Berlin or UTC; there is none of this name"
-        ) from None
 
 
 def _print(found: Evaluation) -> None:

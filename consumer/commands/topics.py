@@ -30,7 +30,7 @@ def create(
     ] = -1,
     as_json: AsJson = False,
 ) -> None:
-    """Create the input, output and dead-letter topics, and that of CHECKPOINT_URL, where they do not exist."""
+    """Create the topics that the settings name, where they do not exist: input, outputs, and that of CHECKPOINT_URL."""
     loaded = settings_with_broker()
     from consumer.kafka.topics import create_topics  # noqa: PLC0415 -- help loads no Kafka client
     from consumer.run import topic_names  # noqa: PLC0415

@@ -100,8 +100,11 @@ class Shop:
         items, times, demand, befores, afters = np.array(rows, np.int64).T
         if self.first_day is None:
             self.first_day = self._calendar.day_of(int(times[0]))
+        none = np.zeros_like(items)
         stores, articles = np.array(new, np.int64).reshape(-1, 2).T
-        self._shelves.take(Rows(items, np.zeros_like(items), times, times, demand, befores, afters), stores, articles)
+        self._shelves.take(
+            Rows(items, none, times, times, demand, befores, afters, none, none.astype(np.bool_)), stores, articles
+        )
 
     def close_last(self, last_us: int) -> None:
         """Close the days up to that of the last event, which the history is taken to hold whole."""

@@ -44,12 +44,14 @@ class TopicNames(NamedTuple):
 
     Attributes:
         checkpoints: None where checkpoints are not kept in Kafka.
+        outlooks: None where none are published.
     """
 
     input: str
     output: str
     dead_letters: str
     checkpoints: str | None = None
+    outlooks: str | None = None
 
     def all(self) -> list[str]:
         """Return those that there must be."""
@@ -57,7 +59,7 @@ class TopicNames(NamedTuple):
 
     def variable(self, name: str) -> str:
         """Return the environment variable that a topic's name comes from."""
-        return ("INPUT_TOPIC", "OUTPUT_TOPIC", "DEAD_LETTER_TOPIC", "CHECKPOINT_URL")[self.index(name)]
+        return ("INPUT_TOPIC", "OUTPUT_TOPIC", "DEAD_LETTER_TOPIC", "CHECKPOINT_URL", "OUTLOOK_TOPIC")[self.index(name)]
 
 
 def admin_client(config: Mapping[str, Any]) -> AdminClient:
@@ -110,6 +112,8 @@ def create_topics(
     }
     if names.checkpoints is not None:
         wanted[names.checkpoints] = dict(_CHECKPOINT_CONFIG)
+    if names.outlooks is not None:
+        wanted[names.outlooks] = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
     topics = [
         NewTopic(name, num_partitions=partitions, replication_factor=replication_factor, config=topic_config)
         for name, topic_config in wanted.items()
@@ -151,6 +155,7 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
         (names.input, AclOperation.READ),
         (names.output, AclOperation.WRITE),
         (names.dead_letters, AclOperation.WRITE),
+        *(((names.outlooks, AclOperation.WRITE),) if names.outlooks is not None else ()),
     ):
         _check_allowed(described[name], operation, names.variable(name))
     partitions = {name: len(topic.partitions) for name, topic in described.items()}
@@ -168,6 +173,13 @@ def check_topics(config: Mapping[str, Any], names: TopicNames) -> InputTopic:
             raise TopicsError(
                 f"topic {name} has max.message.bytes={found}; expected at least {largest + OUTPUT_HEADROOM_BYTES}, 64 "
                 f"KiB more than {names.input}: a dead letter carries its original and the headers that say why"
+            )
+    if names.outlooks is not None:
+        policy = _configuration(admin, names.outlooks)["cleanup.policy"]
+        if "compact" not in policy:
+            raise TopicsError(
+                f"topic {names.outlooks} (OUTLOOK_TOPIC) has cleanup.policy={policy}; expected compact: it is read "
+                "as a table, the latest outlook of each item, and retention would delete those of quiet items"
             )
     if names.checkpoints is not None:
         _check_checkpoints(admin, described[names.checkpoints])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from consumer.learning.model import ModelScope
+    from consumer.outlook.policies import Policies
     from schemas.transaction import Limits
 
 STATE_FORMAT: Final = 4
@@ -41,10 +42,12 @@ class OutlookSettings(NamedTuple):
     Attributes:
         zone: the shops' time zone.
         zone_data: the version of the time zone data.
+        policies: how stock is replenished.
     """
 
     zone: ZoneInfo
     zone_data: str
+    policies: Policies
 
 
 class LearningSettings(NamedTuple):
@@ -113,6 +116,7 @@ def fingerprint(settings: LearningSettings, parameters: Mapping[str, Any]) -> Fi
             "outlook": OUTLOOK_FORMAT,
             "STORE_TIMEZONE": str(settings.outlook.zone),
             "tzdata": settings.outlook.zone_data,
+            "POLICIES_FILE": settings.outlook.policies.digest,
         }
     digest = hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
     return Fingerprint(parts, digest)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from consumer.learning.batch import DISCREPANCY_FLOOR
 from consumer.learning.columns import NO_NUMBER
 from consumer.learning.outlook_sections import decoded_outlook, outlook_sections
+from consumer.outlook.calendar import MILLION
 from consumer.outlook.demand import demand_of
 from consumer.outlook.shelves import Rows, Shelves
+from consumer.outlook.stock import stock_of
 from schemas.transaction import KNOWN_TYPES
 
 if TYPE_CHECKING:
@@ -25,32 +28,32 @@ if TYPE_CHECKING:
     from consumer.learning.model_sections import Section
     from consumer.outlook.calendar import Calendar
     from consumer.outlook.outlook import Closed
+    from consumer.outlook.policies import Policies
+    from consumer.outlook.stock import Stock
     from schemas.transaction import Event
 
     Numbers = NDArray[np.int64]
 
-_SALE, _VOID = map(sorted(KNOWN_TYPES).index, ("sale", "void"))
+_SALE, _VOID, COUNT = map(sorted(KNOWN_TYPES).index, ("sale", "void", "count"))
 _MOST_PENDING: Final = 4_096
 
 
 class Said(NamedTuple):
-    """What was said of some items, and what their rows were then.
+    """What was said of some items.
 
     Attributes:
-        closed: means, quantiles and the rest.
-        begun_at: the offset of the record that began the day's close.
-        on_hand: of each item, in millionths of a unit; NO_NUMBER where unknown.
-        first: of each, its first day with demand.
-        is_censored: of each, whether its shelf was empty on the closed day.
         keys: of each, as the ledger has it.
+        begun_at: the offset of the record that began the day's close.
+        closed: means, quantiles and the rest; None of items that have left.
+        stock: what that means for their stock; likewise.
+        discrepancies: of each, since its last count, in millionths of a unit; likewise empty.
     """
 
-    closed: Closed
-    begun_at: int
-    on_hand: Numbers
-    first: NDArray[np.int32]
-    is_censored: NDArray[np.bool_]
     keys: Sequence[str]
+    begun_at: int
+    closed: Closed | None
+    stock: Stock | None
+    discrepancies: Numbers
 
 
 class ShelfFeed:
@@ -58,10 +61,12 @@ class ShelfFeed:
 
     Args:
         calendar: the shops' days.
+        policies: how stock is replenished.
     """
 
-    def __init__(self, calendar: Calendar) -> None:
+    def __init__(self, calendar: Calendar, policies: Policies) -> None:
         self._calendar = calendar
+        self._policies = policies
         self._forget()
 
     def _forget(self) -> None:
@@ -107,28 +112,16 @@ class ShelfFeed:
             timestamp_ms: of its record.
             posting: what it found in the ledger, and left.
         """
-        before, after = (NO_NUMBER if level is None else level for level in (posting.before, posting.after))
-        demand = demand_of(event.transaction_type, event.quantity_millionths)
-        self._rows.append((number, offset, event.occurred_us, timestamp_ms * 1000, demand, before, after))
+        before, after = posting.before, posting.after
+        self._rows.append(_row(number, offset, timestamp_ms, event, before, after, posting.is_late))
         if len(self._rows) >= _MOST_PENDING:
             self.flush()
 
     def add_run(self, run: Run, numbers: Iterable[int], offsets: Iterable[int], timestamps_ms: Iterable[int]) -> None:
         """Add the events of a run; see `add`."""
-        for event, number, before, after, offset, timestamp_ms in zip(
-            run.events, numbers, run.befores, run.afters, offsets, timestamps_ms, strict=True
-        ):
-            self._rows.append(
-                (
-                    number,
-                    offset,
-                    event.occurred_us,
-                    timestamp_ms * 1000,
-                    demand_of(event.transaction_type, event.quantity_millionths),
-                    NO_NUMBER if before is None else before,
-                    NO_NUMBER if after is None else after,
-                )
-            )
+        columns = zip(run.events, numbers, run.befores, run.afters, run.lates, offsets, timestamps_ms, strict=True)
+        for event, number, before, after, is_late, offset, timestamp_ms in columns:
+            self._rows.append(_row(number, offset, timestamp_ms, event, before, after, is_late))
         self.flush()
 
     def add_columns(self, rows: Rows) -> None:
@@ -147,6 +140,8 @@ class ShelfFeed:
         staying = np.ones(len(self._shelves.outlook.items), np.bool_)
         staying[list(numbers)] = False
         self._shelves.keep(staying)
+        left = [self._keys[number] for number in np.flatnonzero(~staying).tolist()]
+        self._said.append(Said(left, self._shelves.begun_at, None, None, np.zeros(0, np.int64)))
         self._keys = [key for key, stays in zip(self._keys, staying.tolist(), strict=True) if stays]
         self._numbers = None
 
@@ -155,7 +150,7 @@ class ShelfFeed:
         if self._rows:
             columns = np.array(self._rows, np.int64).T
             self._rows.clear()
-            self._take(Rows(*columns))
+            self._take(Rows._make([*columns[:-1], columns[-1].astype(np.bool_)]))
 
     def take_said(self) -> list[Said]:
         """Return what was said since the last call, and forget it."""
@@ -204,17 +199,45 @@ class ShelfFeed:
         self._shelves.take(rows, stores, articles)
 
     def _closed(self, closed: Closed) -> None:
-        items, which = self._shelves.outlook.items, closed.items
-        self._said.append(
-            Said(
-                closed,
-                self._shelves.begun_at,
-                items.on_hand[which],
-                items.first[which],
-                (items.censored[which] & np.uint32(1)).astype(np.bool_),
-                [self._keys[number] for number in which.tolist()],
-            )
-        )
+        outlook, which = self._shelves.outlook, closed.items
+        keys = [self._keys[number] for number in which.tolist()]
+        levels = outlook.items.on_hand[which]
+        on_hand = np.where(levels == NO_NUMBER, np.nan, levels / MILLION)
+        rows = self._policies.rows_of((store, sku) for store, _, sku in (key.partition("\x1f") for key in keys))
+        stock = stock_of(outlook, closed, on_hand, self._policies.columns.of(rows))
+        self._said.append(Said(keys, self._shelves.begun_at, closed, stock, outlook.items.discrepancy[which]))
+
+
+def _row(  # noqa: PLR0913, PLR0917 -- an event, and what it found
+    number: int,
+    offset: int,
+    timestamp_ms: int,
+    event: Event,
+    before: int | None,
+    after: int | None,
+    is_late: bool,
+) -> tuple[int, ...]:
+    quantity, observed = event.quantity_millionths, event.level_millionths
+    missing = 0 if before is None or observed is None or is_late else observed - before - quantity
+    return (
+        number,
+        offset,
+        event.occurred_us,
+        timestamp_ms * 1000,
+        demand_of(event.transaction_type, quantity),
+        NO_NUMBER if before is None else before,
+        NO_NUMBER if after is None else after,
+        0 if -DISCREPANCY_FLOOR < missing < DISCREPANCY_FLOOR else missing,
+        event.transaction_type == "count",
+    )
+
+
+def discrepancies_of(befores: Numbers, levels: Numbers, quantities: Numbers, lates: NDArray[np.bool_]) -> Numbers:
+    """Return by how much each observed level differs from the books', 0 where there is nothing to compare."""
+    missing = levels - befores - quantities
+    is_none = (befores == NO_NUMBER) | (levels == NO_NUMBER) | lates
+    found: Numbers = np.where(is_none | (abs(missing) < DISCREPANCY_FLOOR), 0, missing)
+    return found
 
 
 def demand_of_columns(kinds: Numbers, quantities: Numbers) -> Numbers:

@@ -26,9 +26,10 @@ from consumer.learning.ledger_arrays import LedgerArrays
 from consumer.learning.ledger_columns import LedgerColumns
 from consumer.learning.model_sections import PICKLES, joined
 from consumer.learning.models import Models
+from consumer.learning.outlook_output import outlooks_of
 from consumer.learning.outlook_sections import OUTLOOK
 from consumer.learning.output import Outcome, Output, Published
-from consumer.learning.shelf_feed import ShelfFeed, demand_of_columns
+from consumer.learning.shelf_feed import COUNT, ShelfFeed, demand_of_columns, discrepancies_of
 from consumer.learning.size import OWN_BYTES, check_prediction, is_letter_too_large
 from consumer.learning.state import SECTIONS, encode_state
 from consumer.learning.window_arrays import WindowArrays
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from consumer.learning.model import ModelKind, StockModel
     from consumer.learning.model_sections import Section
     from consumer.learning.models import ModelsSnapshot
-    from consumer.learning.shelf_feed import Said
     from consumer.record import Record, RecordBatch
     from schemas.transaction import Event
 
@@ -200,7 +200,9 @@ class PartitionTask:
         self._seen_ids = settings.seen_ids
         self._identities: Identities | WindowArrays = Identities(settings.seen_ids)
         self._invalid = InvalidWindow(settings.invalid_window_records)
-        self._feed = None if settings.outlook is None else ShelfFeed(Calendar(settings.outlook.zone))
+        self._feed = (
+            None if settings.outlook is None else ShelfFeed(Calendar(settings.outlook.zone), settings.outlook.policies)
+        )
         self._find_machine = find_machine
         self._machine: Machine | None = None  # once models, ledger and window have taken to it
         self._encoder: RowEncoder
@@ -269,9 +271,15 @@ class PartitionTask:
         tally.unknown_types += event.transaction_type not in _USUAL_TYPES
         return Output(_PREDICTION, record.key, encode_prediction(prediction), None)
 
-    def take_said(self) -> list[Said]:
-        """Return what the outlook has said since the last call, and forget it."""
-        return [] if self._feed is None else self._feed.take_said()
+    def take_outlooks(self) -> tuple[list[bytes | None], list[bytes | None]]:
+        """Return keys and values of the outlooks since the last call, and forget them."""
+        said = [] if self._feed is None else self._feed.take_said()
+        return outlooks_of(said, self._model_id, self.partition)
+
+    def forget_outlooks(self) -> None:
+        """Forget the outlooks since the last call, which were published before."""
+        if self._feed is not None:
+            self._feed.take_said()
 
     def _tick(self, record: Record, us: int) -> None:
         self._advance(record.offset, _link_other(record.offset, Outcome.TICK))
@@ -403,6 +411,8 @@ class PartitionTask:
                 demand_of_columns(run.numbers[:, field.KIND], run.numbers[:, field.QUANTITY]),
                 run.befores,
                 run.afters,
+                discrepancies_of(run.befores, run.numbers[:, field.LEVEL], run.numbers[:, field.QUANTITY], run.lates),
+                run.numbers[:, field.KIND] == COUNT,
             )
         )
 

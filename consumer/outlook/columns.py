@@ -24,6 +24,7 @@ _FIELDS: Final[Mapping[str, tuple[Any, tuple[int, ...]]]] = {
     "first": (np.int32, ()),  # the first day with demand; NOT_YET before it
     "closed": (np.int32, ()),  # the last day that was closed
     "on_hand": (np.int64, ()),  # the level after the item's last event, in millionths; NO_NUMBER where unknown
+    "discrepancy": (np.int64, ()),  # of observed levels from the books' since the last count, added up, in millionths
     "whole": (np.bool_, ()),  # all demand so far was of whole units
     "open": (np.int64, (2,)),  # demand of the two days after `closed`, in millionths
     "empty": (np.uint8, (2,)),  # EMPTY and SOLD of these two days
@@ -60,6 +61,7 @@ class Items:
     first: NDArray[np.int32]
     closed: NDArray[np.int32]
     on_hand: NDArray[np.int64]
+    discrepancy: NDArray[np.int64]
     whole: NDArray[np.bool_]
     open: NDArray[np.int64]
     empty: NDArray[np.uint8]

@@ -128,7 +128,7 @@ class Tables(NamedTuple):
         units = in_units(bins, whole)
         counts = np.clip(np.ceil(np.where(units, outcomes, 0.0)), 0.0, CELLS).astype(np.int64)
         by_units = np.where(counts > 0, shares[classes, bins, np.maximum(counts - 1, 0)], 0.0)
-        ratios = np.where(whole, np.ceil(outcomes), outcomes) / np.maximum(means, np.finfo(np.float64).tiny)
+        ratios = np.where(whole, np.ceil(outcomes), outcomes) / np.maximum(means, 1e-9)
         cells = np.searchsorted(RATIO_EDGES[1:-1], ratios, side="right")
         low, high = RATIO_EDGES[cells], RATIO_EDGES[cells + 1]
         upper = shares[classes, bins, cells]

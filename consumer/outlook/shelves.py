@@ -46,6 +46,8 @@ class Rows(NamedTuple):
         demand: of each (`consumer.outlook.demand`), millionths of a unit.
         befores: the item's level before it, millionths of a unit; NO_NUMBER where unknown.
         afters: likewise after it.
+        discrepancies: by how much the observed level differs from the books', millionths of a unit; 0 where none is.
+        counts: whether it is a count.
     """
 
     items: Numbers
@@ -55,6 +57,12 @@ class Rows(NamedTuple):
     demand: Numbers
     befores: Numbers
     afters: Numbers
+    discrepancies: Numbers
+    counts: NDArray[np.bool_]
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Return those from `start` below `stop`."""
+        return Rows._make([column[start:stop] for column in self])
 
 
 class Shelves:
@@ -107,7 +115,7 @@ class Shelves:
         while at < end:
             stop = at + int(np.searchsorted(times[at:], self._next_close_us, side="left"))
             if stop > at:
-                part = Rows(*(column[at:stop] for column in rows))
+                part = rows.part(at, stop)
                 # Not before their first event: a day that begins to close before it is none of theirs.
                 new = slice(len(self.outlook.items) - known, int(part.items.max()) + 1 - known)
                 self._enter(stores[new], articles[new])
@@ -199,6 +207,18 @@ class Shelves:
             np.where(is_late, 0, flags).astype(np.uint8),
         )
         items.on_hand[rows.items] = rows.afters  # of several events of an item the last one stays
+        self._note_discrepancies(rows)
+
+    def _note_discrepancies(self, rows: Rows) -> None:
+        """Add up by how much the books were off since each item's last count."""
+        held, later = self.outlook.items.discrepancy, rows.discrepancies
+        counts = np.flatnonzero(rows.counts)
+        if len(counts):
+            last = np.full(int(rows.items.max()) + 1, -1)
+            last[rows.items[counts]] = counts  # of several counts of an item the last one stays
+            held[rows.items[counts]] = 0
+            later = np.where(np.arange(len(later)) > last[rows.items], later, 0)
+        np.add.at(held, rows.items, later)
 
     def _close_before(self, touched: Numbers) -> None:
         """Close each item before its own event, and beside it those whose turn it is."""

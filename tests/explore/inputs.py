@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,9 +12,11 @@ import msgspec
 
 from consumer.checkpoint.joining import JoinedReads
 from consumer.checkpoint.reference import decode_reference
-from consumer.learning.fingerprint import LearningSettings
+from consumer.learning.fingerprint import LearningSettings, OutlookSettings
 from consumer.learning.model import ModelScope
+from consumer.outlook.policies import Policies
 from consumer.settings import Guarantee, Settings
+from consumer.simulate.events import ShopEvent
 from consumer.simulate.faults import with_faults
 from consumer.simulate.synthetic import synthetic_events
 from consumer.testing.cluster import SimulatedCluster
@@ -22,6 +25,8 @@ from consumer.testing.partition_log import Fate
 from consumer.testing.process import SimulatedProcess
 from consumer.testing.store import Disk, SimulatedStore
 from consumer.testing.topic_store import SimulatedTopicStore
+from consumer.zones import ZONE_DATA, zone_of
+from schemas.tick import encode_tick
 from schemas.transaction import Limits
 from tests.oracle import Published
 from tests.stage import oracle_of
@@ -30,11 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consumer.checkpoint.store import CheckpointName, CheckpointStore
-    from consumer.simulate.events import ShopEvent
 
 INPUT: Final = "in"
 OUTPUT: Final = "out"
 DEAD_LETTERS: Final = "dead"
+OUTLOOKS: Final = "outlooks"
+ZONE: Final = "America/New_York"
 INPUTS: Final = 12
 """How many different inputs there are; making one takes longer than a schedule."""
 
@@ -84,6 +90,7 @@ class Input(NamedTuple):
         chunks: in the order in which they are sent.
         truth: by partition, what the independent loop says must be published, in offset order.
         ends: by partition, the log's end.
+        has_outlook: whether the workers learn an outlook too; then the log has ticks.
     """
 
     partitions: int
@@ -91,10 +98,15 @@ class Input(NamedTuple):
     chunks: tuple[Chunk, ...]
     truth: dict[int, list[Published]]
     ends: dict[int, int]
+    has_outlook: bool
 
 
 def settings(
-    instance: int, scope: ModelScope = ModelScope.PARTITION, *, guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+    instance: int,
+    scope: ModelScope = ModelScope.PARTITION,
+    *,
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE,
+    has_outlook: bool = False,
 ) -> Settings:
     """Return the settings of a worker in a schedule: small bounds, so that everything happens often."""
     return Settings(
@@ -102,6 +114,8 @@ def settings(
         input_topic=INPUT,
         output_topic=OUTPUT,
         dead_letter_topic=DEAD_LETTERS,
+        outlook_topic=OUTLOOKS if has_outlook else None,
+        store_timezone=ZONE,
         instance_id=f"worker-{instance}",
         processing_guarantee=guarantee,
         model="linear",
@@ -132,6 +146,10 @@ def make_input(number: int) -> Input:
             seed=number,
         )
     )
+    has_outlook = number % 2 == 1
+    if has_outlook:
+        for place in sorted(rng.sample(range(1, len(events)), 4), reverse=True):
+            events.insert(place, _tick(events[place - 1], rng.choice((1, 26, 60))))
     chunks = []
     while events:
         size = rng.randint(1, 12)
@@ -144,17 +162,40 @@ def make_input(number: int) -> Input:
     for chunk in chunks:
         chunk.send(cluster)
     ends = {number: cluster.log(INPUT, number).end for number in range(partitions)}
-    return Input(partitions, scope, tuple(chunks), {number: _truth(cluster, number, scope) for number in ends}, ends)
+    truth = {number: _truth(cluster, number, scope, has_outlook=has_outlook) for number in ends}
+    return Input(partitions, scope, tuple(chunks), truth, ends, has_outlook)
+
+
+def _tick(event: ShopEvent, hours: int) -> ShopEvent:
+    """Return a tick right after an event, that says it is so much later."""
+    timestamp_ms = event.timestamp_ms + hours * 3_600_000
+    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return ShopEvent(event.key, encode_tick(moment), timestamp_ms, "tick")
+
+
+Outlooks = dict[int, list[tuple[bytes | None, bytes | None]]]
+"""Key and value of each outlook, in order, by partition."""
+
+
+def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
+    """Return the final states, by partition, that a worker which nothing befell leaves behind after an input."""
+    return _undisturbed(number, store)[0]
+
+
+def wanted_outlooks(number: int) -> Outlooks:
+    """Return what such a worker says of where the shelves are heading."""
+    return _undisturbed(number, "directory")[1]
 
 
 @cache
-def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
-    """Return the final states, by partition, that a worker which nothing befell leaves behind after an input."""
+def _undisturbed(number: int, store: str) -> tuple[dict[int, str], Outlooks]:
     given = make_input(number)
     cluster, disk = SimulatedCluster(given.partitions), Disk()
     for chunk in given.chunks:
         chunk.send(cluster)
-    process = SimulatedProcess(cluster, disk, settings(0, given.scope), new_store=STORES[store])
+    process = SimulatedProcess(
+        cluster, disk, settings(0, given.scope, has_outlook=given.has_outlook), new_store=STORES[store]
+    )
     process.start()
     while not has_arrived(cluster, given):
         process.step()
@@ -162,7 +203,15 @@ def undisturbed(number: int, store: str = "directory") -> dict[int, str]:
     while process.worker is not None:
         process.step()
     cluster.advance(60.0)  # the last markers are written
-    return final_states(cluster, disk.files)
+    return final_states(cluster, disk.files), outlooks(cluster)
+
+
+def outlooks(cluster: SimulatedCluster) -> Outlooks:
+    """Return what a read_committed reader sees of the outlooks."""
+    return {
+        number: [(record.key, record.value) for record in cluster.committed_records(OUTLOOKS, number)]
+        for number in range(cluster.partitions)
+    }
 
 
 def has_arrived(cluster: SimulatedCluster, given: Input) -> bool:
@@ -218,8 +267,11 @@ def _source(kind: str, value: bytes | None, headers: tuple[tuple[str, bytes | No
     return int(text[text.rindex(b":") + 1 : -1])  # the contract's last field is source_offset
 
 
-def _truth(cluster: SimulatedCluster, partition: int, scope: ModelScope) -> list[Published]:
-    learning = LearningSettings("linear", scope, SEEN_IDS, 1_000, Limits(), item_retire_days=ITEM_RETIRE_DAYS)
+def _truth(cluster: SimulatedCluster, partition: int, scope: ModelScope, *, has_outlook: bool) -> list[Published]:
+    outlook = OutlookSettings(zone_of(ZONE), ZONE_DATA, Policies()) if has_outlook else None
+    learning = LearningSettings(
+        "linear", scope, SEEN_IDS, 1_000, Limits(), item_retire_days=ITEM_RETIRE_DAYS, outlook=outlook
+    )
     oracle = oracle_of(learning, INPUT, partition)
     fed = (
         oracle.feed((each.offset, each.timestamp_ms, each.key, each.value, each.headers or ()))

@@ -215,6 +215,10 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        "a replay's outlooks are sent again",
+        (Edit(_WORKER, "            task.forget_outlooks()\n            return\n", "            return\n"),),
+    ),
+    Mutation(
         "what was fetched before a restore is processed",
         (
             Edit(

@@ -23,9 +23,11 @@ from tests.explore.inputs import (
     final_states,
     has_arrived,
     make_input,
+    outlooks,
     published,
     settings,
     undisturbed,
+    wanted_outlooks,
 )
 from tests.oracle import differences
 
@@ -127,7 +129,7 @@ class Schedule:
         return SimulatedProcess(
             self.cluster,
             self.disk,
-            settings(number, self.input.scope, guarantee=self.guarantee),
+            settings(number, self.input.scope, guarantee=self.guarantee, has_outlook=self.input.has_outlook),
             permissions=Permissions(rebuild=not self._has_retention),
             new_store=STORES[self.store],
             is_slow=lambda: self.faults.is_active and self._rng.random() < 0.5,
@@ -277,12 +279,27 @@ class Schedule:
             if self.guarantee is Guarantee.AT_LEAST_ONCE:
                 got = _without_repeats(got)
             violations += [f"partition {number}: {text}" for text in differences(wanted, got)]
+        violations += self._wrong_outlooks()
         # What was spoilt after it was last read nobody has noticed: the state is what was written.
         states = final_states(self.cluster, {**self.disk.files, **self._spoilt})
         for number, wanted_state in undisturbed(self.number, self.store).items():
             found = states.get(number)
             if found != wanted_state:
                 violations.append(f"partition {number}: final state: expected {wanted_state}, got {found}")
+        return violations
+
+    def _wrong_outlooks(self) -> list[str]:
+        violations = []
+        seen = outlooks(self.cluster)
+        for number, wanted in wanted_outlooks(self.number).items():
+            got = seen[number]
+            if self.guarantee is Guarantee.AT_LEAST_ONCE:
+                got, wanted = list(dict.fromkeys(got)), list(dict.fromkeys(wanted))  # noqa: PLW2901 -- both alike
+            if got != wanted:
+                at = next((at for at, (one, other) in enumerate(zip(got, wanted, strict=False)) if one != other), None)
+                violations.append(
+                    f"partition {number}: outlooks: expected {len(wanted)}, got {len(got)}; first to differ: {at}"
+                )
         return violations
 
 

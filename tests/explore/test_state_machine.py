@@ -46,7 +46,12 @@ class Shop(RuleBasedStateMachine):
         self.cluster.while_frozen = self.while_frozen
         disk = Disk()
         self.places = [
-            SimulatedProcess(self.cluster, disk, worker_settings(place, self.input.scope), new_store=STORES[store])
+            SimulatedProcess(
+                self.cluster,
+                disk,
+                worker_settings(place, self.input.scope, has_outlook=self.input.has_outlook),
+                new_store=STORES[store],
+            )
             for place in range(2)
         ]
         self.thawed = list(self.places)

@@ -14,7 +14,9 @@ from consumer.learning.fingerprint import LearningSettings, OutlookSettings, fin
 from consumer.learning.model import ModelScope
 from consumer.learning.outlook_sections import OUTLOOK
 from consumer.model_choice import model_kind
+from consumer.outlook.policies import Policies
 from consumer.record import Record, batch_of
+from schemas.outlook import StockOutlook
 from schemas.tick import decode_tick, encode_tick
 from schemas.transaction import Limits
 from tests import core
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from consumer.learning import PartitionTask
-    from consumer.learning.shelf_feed import Said
 
-ZONE = OutlookSettings(ZoneInfo("Europe/Berlin"), "2026.6")
+Said = tuple[bytes | None, bytes | None]
+POLICIES = Policies()
+ZONE = OutlookSettings(ZoneInfo("Europe/Berlin"), "2026.6", POLICIES)
 
 
 def settings_with(outlook: OutlookSettings | None, model: str = "guarded", days: int = 1) -> LearningSettings:
@@ -87,51 +90,40 @@ def later(value: bytes | None, days: int) -> bytes | None:
     return msgspec.json.encode(event)
 
 
-def bytes_of(said: Sequence[Said]) -> list[tuple[Any, ...]]:
-    """Item by item, in order."""
-    return [
-        (
-            each.keys[place],
-            each.closed.day,
-            each.begun_at,
-            int(each.on_hand[place]),
-            int(each.first[place]),
-            bool(each.is_censored[place]),
-            each.closed.means[:, place].tobytes(),
-            each.closed.quantiles[:, :, place].tobytes(),
-        )
-        for each in said
-        for place in range(len(each.keys))
-    ]
+def said_by(task: PartitionTask) -> list[Said]:
+    """Key and value of each outlook, in order."""
+    return list(zip(*task.take_outlooks(), strict=True))
 
 
-def one_by_one(task: PartitionTask, records: Sequence[Record]) -> list[tuple[Any, ...]]:
+def one_by_one(task: PartitionTask, records: Sequence[Record]) -> list[Said]:
     for record in records:
         task.process(record)
-    return bytes_of(task.take_said())
+    return said_by(task)
 
 
-def at_once(task: PartitionTask, records: Sequence[Record], size: int) -> list[tuple[Any, ...]]:
+def at_once(task: PartitionTask, records: Sequence[Record], size: int) -> list[Said]:
     said = []
     for start in range(0, len(records), size):
         task.process_batch(batch_of(records[start : start + size]), lambda _record: None)
-        said += bytes_of(task.take_said())
+        said += said_by(task)
     return said
 
 
 @pytest.fixture(scope="module")
-def truth() -> tuple[list[tuple[Any, ...]], Any]:
+def truth() -> tuple[list[Said], Any]:
     """What is said of the log, and the state after it: record by record, in Python."""
     task = new_task()
     said = one_by_one(task, log())
-    assert len({day for _, day, *_ in said}) > 10
-    assert len({key for key, *_ in said}) > 10
+    outlooks = [msgspec.json.decode(value, type=StockOutlook) for _, value in said if value is not None]
+    assert len({outlook.as_of for outlook in outlooks}) > 10
+    assert len({key for key, _ in said}) > 10
+    assert None in [value for _, value in said]  # items have left
     return said, task.snapshot()
 
 
 @pytest.mark.parametrize("size", [1, 7, 300, 4_000])
 @pytest.mark.usefixtures("code")
-def test_batches_of_any_size_say_the_same(truth: tuple[list[tuple[Any, ...]], Any], size: int) -> None:
+def test_batches_of_any_size_say_the_same(truth: tuple[list[Said], Any], size: int) -> None:
     """In Python and in machine code: to the byte, in the same order, with the same state."""
     task = new_task()
     assert at_once(task, log(), size) == truth[0]
@@ -139,7 +131,7 @@ def test_batches_of_any_size_say_the_same(truth: tuple[list[tuple[Any, ...]], An
 
 
 @pytest.mark.usefixtures("code")
-def test_a_restored_task_says_what_it_would_have_said(truth: tuple[list[tuple[Any, ...]], Any]) -> None:
+def test_a_restored_task_says_what_it_would_have_said(truth: tuple[list[Said], Any]) -> None:
     records = log()
     for cut in (1, 700, 1_501, 2_600):
         task, restored = new_task(), new_task()
@@ -232,11 +224,14 @@ def test_a_tick_has_a_time() -> None:
         encode_tick("now")
 
 
+OTHER = ZONE._replace(policies=Policies(b'{"default": {"lead_time_days": 5}}'))
+
+
 def test_the_outlook_is_part_of_the_meaning() -> None:
     """And where there is none, the fingerprint is what it was before there were any."""
     found = [
         fingerprint(settings_with(outlook), {})
-        for outlook in (None, ZONE, ZONE._replace(zone=ZoneInfo("UTC")), ZONE._replace(zone_data="2027.1"))
+        for outlook in (None, ZONE, ZONE._replace(zone=ZoneInfo("UTC")), ZONE._replace(zone_data="2027.1"), OTHER)
     ]
-    assert len({each.digest for each in found}) == 4
+    assert len({each.digest for each in found}) == 5
     assert "outlook" not in found[0].parts

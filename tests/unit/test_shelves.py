@@ -42,6 +42,8 @@ class Log:
         level = rng.integers(-1, 9, events) * MILLION
         self.afters = np.where(rng.random(events) < 0.7, level, NO_NUMBER)
         self.befores = np.where(self.afters == NO_NUMBER, NO_NUMBER, self.afters + self.demand)
+        self.discrepancies = rng.integers(-2, 3, events) * MILLION
+        self.counts = rng.random(events) < 0.1
         self.stores = np.arange(len(first)) % 4
         self.articles = np.arange(len(first)) // 4
         self.ticks = set(rng.choice(events, ticks, replace=False).tolist())
@@ -55,6 +57,8 @@ class Log:
             self.demand[start:stop],
             self.befores[start:stop],
             self.afters[start:stop],
+            self.discrepancies[start:stop],
+            self.counts[start:stop],
         )
 
 
@@ -145,6 +149,8 @@ def sale(items: Any, us: int, *, timestamp_us: int | None = None) -> Rows:
         each(MILLION),
         none,
         none,
+        each(0),
+        each(0).astype(np.bool_),
     )
 
 
