@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from consumer.learning.columns import NO_NUMBER
 from consumer.outlook.horizons import LONGEST, PENDING
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ _FIELDS: Final[Mapping[str, tuple[Any, tuple[int, ...]]]] = {
     "next_mean": (np.float64, ()),  # the mean of the next day
 }
 NOT_YET: Final = 2**31 - 1
+NO_NUMBER: Final = -(2**63)
+"""As in consumer.learning.columns, which this package may not import: consumer.learning imports it."""
 EMPTY: Final = 1
 """The shelf was empty at some moment of the day."""
 SOLD: Final = 2

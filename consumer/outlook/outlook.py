@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from consumer.learning.columns import NO_NUMBER
-from consumer.outlook.columns import EMPTY, EXPERTS, FADES, NOT_YET, SOLD, Items
+from consumer.outlook.columns import EMPTY, EXPERTS, FADES, NO_NUMBER, NOT_YET, SOLD, Items
 from consumer.outlook.corrector import Corrector
 from consumer.outlook.fixed import to_fixed
 from consumer.outlook.grid import bins_of

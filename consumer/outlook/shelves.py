@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from consumer.learning.columns import NO_NUMBER
-from consumer.outlook.columns import EMPTY, SOLD
+from consumer.outlook.columns import EMPTY, NO_NUMBER, SOLD
 from consumer.outlook.outlook import Closed, Outlook
 
 if TYPE_CHECKING:

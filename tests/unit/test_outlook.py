@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -11,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.learning import columns as learning_columns
+from consumer.outlook import columns
 from consumer.outlook.calendar import Calendar, date_of, weekday_of
 from consumer.outlook.columns import BYTES, EMPTY, EXPERTS, SOLD
 from consumer.outlook.demand import demand_of
@@ -66,6 +70,14 @@ def state_of(outlook: Outlook) -> dict[str, bytes]:
     for number, model in enumerate(outlook.corrector.models):
         found[f"river.{number}"] = repr((dict(model.weights), model.intercept)).encode()
     return found
+
+
+def test_the_outlook_can_be_imported_without_the_core_that_feeds_it() -> None:
+    """In a fresh interpreter, where an import in a circle is not hidden by one that was made before."""
+    for name in ("outlook", "shelves", "stock"):
+        code = f"import sys, consumer.outlook.{name}; sys.exit('consumer.learning' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, name
+    assert columns.NO_NUMBER == learning_columns.NO_NUMBER
 
 
 def test_an_item_takes_less_than_two_thousand_bytes() -> None:
