@@ -6,6 +6,7 @@ element by element.
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -111,7 +112,7 @@ def stock_of(outlook: Outlook, closed: Closed, on_hand: Floats, policies: Policy
         on_hand=on_hand,
         projected=on_hand - closed.means,
         projected_quantiles=on_hand - closed.quantiles[::-1],
-        stockout_probability=np.where(is_known, 1.0 - np.stack(below), np.nan),
+        stockout_probability=np.where(is_known, 1.0 - np.stack(below), nan),
         days_of_supply=supply,
         stockout_day=np.where(supply == NEVER, NEVER, day + supply),
         stockout_earliest=np.where(earliest == NEVER, NEVER, day + earliest),
@@ -139,7 +140,7 @@ def order_quantities(targets: Floats, positions: Floats, pack_millionths: Number
     is_known = ~np.isnan(positions)
     gaps = _millionths(targets) - _millionths(np.where(is_known, positions, 0.0))
     packs = (np.maximum(gaps, 0) + pack_millionths - 1) // pack_millionths
-    found: Floats = np.where(is_known, packs * pack_millionths / MILLION, np.nan)
+    found: Floats = np.where(is_known, packs * pack_millionths / MILLION, nan)
     return found
 
 
