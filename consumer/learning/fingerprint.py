@@ -113,6 +113,7 @@ def fingerprint(settings: LearningSettings, parameters: Mapping[str, Any]) -> Fi
     }
     if settings.outlook is not None:  # else the fingerprint stays as it was before there were outlooks
         parts |= {
+            "OUTLOOK_TOPIC": "set",
             "outlook": OUTLOOK_FORMAT,
             "STORE_TIMEZONE": str(settings.outlook.zone),
             "tzdata": settings.outlook.zone_data,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,7 +18,8 @@ from consumer.outlook.policies import Policies
 from consumer.record import Record
 from consumer.simulate.events import ShopEvent
 from schemas.json_schema import files
-from schemas.transaction import KNOWN_TYPES, Limits
+from schemas.tick import decode_tick
+from schemas.transaction import KNOWN_TYPES, Limits, parse_moment
 from tests.core import new_task
 from tests.documents.blocks import ROOT, blocks_of
 
@@ -118,3 +120,9 @@ def _opening() -> Iterable[bytes]:
 
 def _record(offset: int, value: bytes) -> Record:
     return Record(partition=HOME, offset=offset, timestamp_ms=_NOW_MS, key=b"12", value=value, headers=None)
+
+
+def test_the_tick_of_the_contract_is_one() -> None:
+    """Written as it stands there."""
+    (text,) = re.findall(r'^\{"tick".*$', (ROOT / "docs/contract.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert decode_tick(text.encode()) == parse_moment(text.split('"')[3]).us

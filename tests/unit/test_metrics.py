@@ -129,7 +129,7 @@ def test_the_code_keeps_to_the_vocabularies() -> None:
 @pytest.mark.parametrize(
     ("name", "label", "values"),
     [
-        ("records_skipped", "reason", {"repeat", "operator"}),
+        ("records_skipped", "reason", {"repeat", "operator", "tick"}),
         ("misrouted_items", "reason", {"no_key", "other_key", "other_partition"}),
         ("transactions", "outcome", {"committed", "aborted", "rebuilt"}),
         ("rebalances", "event", {"gained", "revoked", "lost"}),

@@ -81,6 +81,8 @@ def test_defaults_are_the_contract() -> None:
         "transaction_max_records": 50_000,
         "seen_ids": 100_000,
         "item_retire_days": 400,
+        "outlook_topic": None,
+        "policies_file": None,
         "store_timezone": "UTC",
         "max_invalid_ratio": 0.2,
         "invalid_window_records": 1_000,

@@ -474,7 +474,7 @@ EXACT_NUMPY: Final = frozenset(
             "frexp",
         ),
         *("integer", "lexsort", "minimum", "ones", "pad", "prod", "roll", "searchsorted", "sqrt", "stack", "uint32"),
-        *("take_along_axis", "zeros_like", "floor"),
+        *("take_along_axis", "zeros_like", "floor", "nan"),
         "einsum",  # of whole numbers: those of doubles would depend on the order of adding
     }
 )
