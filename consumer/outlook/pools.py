@@ -25,7 +25,7 @@ WEEK_PRIOR: Final = 200.0
 RECENT_FADE: Final = 0.93
 RECENT_PRIOR: Final = 50.0
 STORE_PRIOR: Final = 200.0
-OTHERS_PRIOR: Final = 20.0
+OTHERS_PRIOR: Final = 5.0
 """Days of the average article that an article's level in other stores is shrunk to."""
 LENT_BY_ARTICLE: Final = 4.0
 """Units of its article's demand in other stores that an item is lent, over as many days as they take there."""
