@@ -33,6 +33,7 @@ DEMONSTRATIONS = {
     "throughput": "The worker, exactly once, beside bare River, the client's limit, bytewax, Quix Streams and Faust.",
     "latency": "From an event to its prediction in a read_committed reader, over commit intervals, at two rates.",
     "memory": "Resident memory over 10,000,000 events and with 1,000,000 items; the pauses for their checkpoints.",
+    "outlook-exact": "kill -9 around and inside the closes of days: each outlook once, to the byte, in the same order.",
     "scale": "1 and 2 workers over one backlog, and a second worker that joins under load: rates, seconds, gaps.",
 }
 

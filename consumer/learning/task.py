@@ -276,6 +276,11 @@ class PartitionTask:
         said = [] if self._feed is None else self._feed.take_said()
         return outlooks_of(said, self._model_id, self.partition)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether a day's close is under way: of some items it is done, of others not yet."""
+        return self._feed is not None and self._feed.shelves.is_closing
+
     def forget_outlooks(self) -> None:
         """Forget the outlooks since the last call, which were published before."""
         if self._feed is not None:

@@ -123,6 +123,11 @@ class Shelves:
             if at < end:
                 self._cross(int(times[at]), int(rows.offsets[at]))
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether a day's close is under way."""
+        return self._cursor < self._last
+
     def adopt(self, stores: Numbers, articles: Numbers) -> None:
         """Let items in of which nothing is known but that they are there, before the first event."""
         self._enter(stores, articles)
