@@ -29,6 +29,8 @@ DEMONSTRATIONS = {
     "contract-suite": "What the worker relies on, on the simulated Kafka and on a real one, side by side.",
     "guarded": "The default model where the books are right, short, incomplete and absurd; linear beside it.",
     "outlook-real": "The stock outlook on a real year of 4,042 items beside nine baselines; what its parts are worth.",
+    "outlook-orders": "Orders by the outlook and by 28-day means on a real year: equal fill rate, less stock.",
+    "outlook-shock": "A shop that changes overnight: days until the outlook is right again, beside SES(0.05).",
     "wrong-uses": "Ten wrong uses, each really done: ended in time, one sentence that says what to do, no traceback.",
     "throughput": "The worker, exactly once, beside bare River, the client's limit, bytewax, Quix Streams and Faust.",
     "latency": "From an event to its prediction in a read_committed reader, over commit intervals, at two rates.",
