@@ -29,6 +29,7 @@ DEMONSTRATIONS = {
     "contract-suite": "What the worker relies on, on the simulated Kafka and on a real one, side by side.",
     "guarded": "The default model where the books are right, short, incomplete and absurd; linear beside it.",
     "outlook-real": "The stock outlook on a real year of 4,042 items beside nine baselines; what its parts are worth.",
+    "outlook-calibration": "Whether its intervals are honest, by horizon, volume and item; how wide beside true ones.",
     "wrong-uses": "Ten wrong uses, each really done: ended in time, one sentence that says what to do, no traceback.",
     "throughput": "The worker, exactly once, beside bare River, the client's limit, bytewax, Quix Streams and Faust.",
     "latency": "From an event to its prediction in a read_committed reader, over commit intervals, at two rates.",
