@@ -31,6 +31,7 @@ DEMONSTRATIONS = {
     "outlook-real": "The stock outlook on a real year of 4,042 items beside nine baselines; what its parts are worth.",
     "outlook-orders": "Orders by the outlook and by 28-day means on a real year: equal fill rate, less stock.",
     "outlook-shock": "A shop that changes overnight: days until the outlook is right again, beside SES(0.05).",
+    "outlook-calibration": "Whether its intervals are honest, by horizon, volume and item; how wide beside true ones.",
     "wrong-uses": "Ten wrong uses, each really done: ended in time, one sentence that says what to do, no traceback.",
     "throughput": "The worker, exactly once, beside bare River, the client's limit, bytewax, Quix Streams and Faust.",
     "latency": "From an event to its prediction in a read_committed reader, over commit intervals, at two rates.",

@@ -13,8 +13,10 @@ from consumer.evaluate.run import OUTLOOK
 from consumer.outlook.columns import EXPERTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from benchmarks.outlook.ideal import Ideal
+    from benchmarks.outlook.synthetic import Width
     from consumer.evaluate.result import Evaluation
 
 MOST_WORSE: Final = 1.01
@@ -22,6 +24,13 @@ MOST_WORSE: Final = 1.01
 MOST_BIAS_PERCENT: Final = 2.0
 LEAST_DEMAND: Final = 3.0
 """Units over a horizon from which on an error of the median is judged: of less the best median is mostly 0."""
+MOST_OFF: Final = 2.0
+"""Points that a share of outcomes may be off: of 80% inside, and of 10% in each decile."""
+MOST_OFF_OF_A_FIFTH: Final = 5.0
+MOST_BELOW_IDEAL: Final = 10.0
+"""Points of the share of items whose own coverage is near 80%."""
+MOST_WIDTH: Final = 1.15
+"""Times the true interval's: what someone must add who has to learn the truth."""
 _NAN: Final = float("nan")
 
 
@@ -76,6 +85,46 @@ def later_figures(later: Evaluation) -> Iterator[Figure]:
         yield Figure(
             f"second half of the year alone, {days(horizon)}: RMSSE / best baseline's",
             ratio(later, horizon, "rmsse"),
+        )
+
+
+def calibration_figures(evaluation: Evaluation, ideals: Mapping[int, Ideal]) -> Iterator[Figure]:
+    """Return how honest the distributions are, by randomised PIT, and what the intervals cost, each with its bound.
+
+    Args:
+        evaluation: of the outlook.
+        ideals: what the ideal forecaster gets on the same items and days.
+    """
+    for horizon, row in evaluation.calibration.items():
+        name = days(horizon)
+        yield Figure(f"{name}: inside 80%: points off", 100 * abs(row["coverage_80"] - 0.8), "<=", MOST_OFF)
+        fifths = [_NAN if share is None else 100 * abs(share - 0.8) for share in row["by_volume"]]
+        yield Figure(
+            f"{name}: likewise, worst of five groups by volume", float(np.max(fifths)), "<=", MOST_OFF_OF_A_FIFTH
+        )
+        deciles = [100 * abs(share - 0.1) for share in row["pit_deciles"]]
+        yield Figure(f"{name}: worst decile of the PIT: points off 10%", float(np.max(deciles)), "<=", MOST_OFF)
+        yield Figure(
+            f"{name}: items with 75 to 85% inside, %; ideal {100 * ideals[horizon].items_within_5_points:.1f}",
+            100 * row["items_within_5_points"],
+            ">=",
+            100 * ideals[horizon].items_within_5_points - MOST_BELOW_IDEAL,
+        )
+    for percent in (80, 95):
+        for horizon in evaluation.scores:
+            value = ratio(evaluation, horizon, f"interval_score_{percent}")
+            yield Figure(f"{days(horizon)}: interval score at {percent}% / best baseline's", value, "<=", 1.0)
+
+
+def width_figures(widths: Mapping[int, Width]) -> Iterator[Figure]:
+    """Return how wide the intervals are where the true ones are known, and by the truth how much is inside."""
+    for horizon, width in widths.items():
+        name = f"made-up shop, {days(horizon)}"
+        yield Figure(f"{name}: width of 80% / true width", width.outlook / width.true, "<=", MOST_WIDTH)
+    for horizon, width in widths.items():
+        yield Figure(
+            f"made-up shop, {days(horizon)}: true probability inside, %; of the true one {100 * width.inside_true:.1f}",
+            100 * width.inside,
         )
 
 

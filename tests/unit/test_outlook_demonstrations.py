@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from math import isnan
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.outlook import retail
+from benchmarks.outlook import retail, synthetic
 from benchmarks.outlook.ablation import Without, without_river
-from benchmarks.outlook.bounds import ablation_figures, error_figures, later_figures, over_horizons, ratio
+from benchmarks.outlook.bounds import (
+    ablation_figures,
+    calibration_figures,
+    error_figures,
+    later_figures,
+    over_horizons,
+    ratio,
+    width_figures,
+)
+from benchmarks.outlook.ideal import Ideal, Seen, at_most, dispersions_of, draw, ideal
 from consumer.evaluate.baselines import BASELINES
 from consumer.evaluate.history import History
+from consumer.evaluate.prequential import Origin
 from consumer.evaluate.result import Evaluation
 from consumer.evaluate.run import OUTLOOK, evaluate
 from consumer.outlook.columns import EXPERTS
-from consumer.outlook.horizons import HORIZONS
+from consumer.outlook.horizons import HORIZONS, LOWER80, UPPER80
 from consumer.outlook.mixing import Mixture
 from schemas.transaction import Limits
 
@@ -211,3 +224,157 @@ def test_parts_and_later_days_are_told_without_a_bound() -> None:
     values = {figure.what: figure.value for figure in figures}
     assert values["tsb alone: RMSSE (geometric mean) above the outlook's, %"] == pytest.approx(100 * (1 / 0.99 - 1))
     assert values["28 days: all but river: RMSSE above the outlook's, %"] == pytest.approx(100 * (1 / 0.99 - 1))
+
+
+def test_the_ideal_forecaster_knows_its_truth() -> None:
+    """What is drawn has the means and variances that are meant, and its windows lie evenly in their distributions."""
+    items, days = 300, 200
+    means = np.full((days, items), 0.4)
+    means[:, :100] = 6.0
+    means[:50, 200:] = np.nan  # new items, known from day 50 on
+    dispersions = np.where(np.arange(items) % 2, 1.0, 3.0)
+    drawn = draw(means, dispersions, 1)
+    assert (drawn[:50, 200:] == 0.0).all()
+    for part, mean in ((drawn[:, :100], 6.0), (drawn[50:, 200:], 0.4)):
+        for first, dispersion in ((0, 3.0), (1, 1.0)):
+            assert part[:, first::2].mean() == pytest.approx(mean, rel=0.1)
+            assert part[:, first::2].var() / mean == pytest.approx(dispersion, rel=0.2)
+    found = ideal(means, np.where(np.isnan(means), np.nan, drawn), 2)
+    for horizon in HORIZONS:
+        assert found[horizon].coverage_80 == pytest.approx(0.8, abs=0.01)
+        assert found[horizon].windows == 200 * (days - horizon + 1) + 100 * (days - 50 - horizon + 1)
+    # The fewer windows are independent of one another, the more an item's share is off by chance.
+    shares = [found[horizon].items_within_5_points for horizon in HORIZONS]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.85
+    assert shares[-1] < 0.5
+
+
+def test_dispersion_is_an_items_own() -> None:
+    means = np.array([[np.nan, 2.0], [1.0, 2.0], [1.0, 2.0]])
+    demand = np.array([[np.nan, 2.0], [4.0, 2.0], [0.0, 2.0]])
+    assert dispersions_of(means, demand).tolist() == [5.0, 1.0]  # (9 + 1) / 2; less than Poisson's counts as Poisson's
+
+
+@pytest.mark.parametrize("dispersion", [1.0, 2.5])
+def test_a_windows_distribution_is_that_of_its_days_added_up(dispersion: float) -> None:
+    counts = np.arange(80.0)
+    each = [
+        np.diff(at_most(np.arange(-1.0, 80.0), np.full(81, mean), np.full(81, dispersion))) for mean in (0.5, 2.0, 3.5)
+    ]
+    together = np.convolve(np.convolve(each[0], each[1])[:80], each[2])[:80]
+    found = at_most(counts, np.full(80, 6.0), np.full(80, dispersion))
+    np.testing.assert_allclose(found, np.cumsum(together), atol=1e-9)
+    assert at_most(np.array([-1.0]), np.array([6.0]), np.array([dispersion])).tolist() == [0.0]
+
+
+def an_origin(day: int, items: list[int], ours: list[float], naive: list[float]) -> Origin:
+    means = np.zeros((2, len(HORIZONS), len(items)))
+    means[0, 0], means[1, 0] = ours, naive
+    quantiles = np.zeros((5, 2, len(HORIZONS), len(items)))
+    quantiles[LOWER80, 0], quantiles[UPPER80, 0] = 1.0, 5.0
+    return Origin(day, np.array(items), (OUTLOOK, "naive"), means, quantiles)
+
+
+def test_days_are_kept_beside_what_was_forecast_of_them() -> None:
+    seen = Seen()
+    seen.write(an_origin(10, [0], [1.0], [7.0]), [])
+    seen.write(an_origin(11, [0, 1], [2.0, 3.0], [8.0, 9.0]), [])
+    seen.write(an_origin(12, [0, 1], [4.0, 5.0], [10.0, 11.0]), [])
+    means, demand = seen.days()
+    np.testing.assert_array_equal(means, [[1.0, np.nan], [2.0, 3.0]])
+    np.testing.assert_array_equal(demand, [[8.0, 9.0], [10.0, 11.0]])
+
+
+def test_the_made_up_shops_distributions_are_those_that_it_draws_from() -> None:
+    shop = synthetic.truth(3, items=4)
+    one = synthetic.Truth(np.full(4000, 2.5), shop.weeks)
+    sales = synthetic.sales_of(one, 4, days=8)
+    assert set(sales["store_id"]) == set(range(synthetic.STORES))
+    thursday = sales["moment"].min()
+    assert thursday.isoformat() == "2026-01-01T12:00:00+00:00"
+    of_store = sales[(sales["store_id"] == 2) & (sales["moment"] > thursday)]
+    below = synthetic.distributions(2.5, shop.weeks[2])
+    assert below.shape[:2] == (7, len(HORIZONS))
+    for number, days in enumerate(HORIZONS[:3]):
+        until = thursday + pd.Timedelta(days=days)
+        drawn = of_store[of_store["moment"] <= until].groupby("product_category")["quantity"].sum()
+        counts = np.bincount(drawn, minlength=60)
+        counts[0] += 1000 - len(drawn)
+        np.testing.assert_allclose(np.cumsum(counts)[:60] / 1000, below[3, number, : len(counts)][:60], atol=0.05)
+    assert synthetic.quantile(np.array([0.05, 0.1, 0.5, 0.95, 1.0]), 0.1) == 1
+
+
+def test_widths_are_compared_where_the_history_goes_on_to_the_end_of_the_horizon() -> None:
+    shop = synthetic.Truth(np.full(4, 2.0), np.ones((4, 7)))
+    intervals = synthetic.Intervals()
+    for day in range(20, 24):
+        intervals.write(an_origin(day, [0], [2.0], [2.0]), [("1", "article 0")])
+    below = synthetic.distributions(2.0, np.ones(7))
+    found = intervals.widths(shop)
+    assert found[1].outlook == 4.0
+    assert found[1].inside == pytest.approx(below[0, 0, 5] - below[0, 0, 0])
+    lower, upper = (synthetic.quantile(below[0, 0], level) for level in (0.1, 0.9))
+    assert found[1].true == upper - lower
+    assert found[1].inside_true == pytest.approx(below[0, 0, upper] - (below[0, 0, lower - 1] if lower else 0.0))
+    assert list(found) == [1, 3]  # no week was over
+
+
+def calibrated(**changed: Any) -> Evaluation:
+    row = {
+        "coverage_80": 0.8,
+        "by_volume": [0.8] * 5,
+        "pit_deciles": [0.1] * 10,
+        "items_within_5_points": 0.6,
+        **changed,
+    }
+    evaluation = an_evaluation(interval_score_80=0.9, interval_score_95=0.9)
+    return msgspec.structs.replace(evaluation, calibration=dict.fromkeys(HORIZONS, row))
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, None),
+        ({"coverage_80": 0.779}, "inside 80%: points off"),
+        ({"coverage_80": 0.821}, "inside 80%: points off"),
+        ({"by_volume": [0.8, 0.8, 0.749, 0.8, 0.8]}, "five groups"),
+        ({"by_volume": [0.8, 0.8, None, 0.8, 0.8]}, "five groups"),
+        ({"pit_deciles": [0.079, 0.121, *[0.1] * 8]}, "decile"),
+        ({"items_within_5_points": 0.549}, "items with 75 to 85%"),
+    ],
+)
+def test_dishonest_distributions_miss_the_bound_of_that(changed: dict[str, Any], expected: str | None) -> None:
+    ideals = dict.fromkeys(HORIZONS, Ideal(0.8, 0.65, 1000))
+    found = missed(list(calibration_figures(calibrated(**changed), ideals)))
+    if expected is None:
+        assert found == []
+    else:
+        assert len(found) == len(HORIZONS)
+        assert all(expected in what for what in found)
+
+
+def test_intervals_that_cost_more_than_a_baselines_miss_their_bound() -> None:
+    evaluation = msgspec.structs.replace(calibrated(), scores=an_evaluation(interval_score_80=1.01).scores)
+    found = missed(list(calibration_figures(evaluation, dict.fromkeys(HORIZONS, Ideal(0.8, 0.65, 1000)))))
+    assert len(found) == len(HORIZONS)
+    assert all("interval score at 80%" in what for what in found)
+
+
+def test_intervals_wider_than_the_true_ones_by_more_than_learning_takes_miss_their_bound() -> None:
+    widths = {1: synthetic.Width(11.5, 10.0, 0.85, 0.82), 28: synthetic.Width(11.6, 10.0, 0.85, 0.82)}
+    assert missed(list(width_figures(widths))) == ["made-up shop, 28 days: width of 80% / true width"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "consumer.outlook.columns",
+        "benchmarks.demonstrations.outlook_real",
+        "benchmarks.demonstrations.outlook_calibration",
+    ],
+)
+def test_a_module_can_be_the_first_that_is_imported(module: str) -> None:
+    """The learning core imports the outlook's, so these must not need that core's package in turn."""
+    done = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
