@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.dead_letter_headers import DeadLetterHeaders
+from schemas.outlook import StockOutlook
 from schemas.prediction import StockPrediction
 from schemas.transaction import InventoryTransaction
 
@@ -25,6 +27,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "dead-letter-headers": DeadLetterHeaders,
 }
 """The models by the names of their files."""
+OUTLOOK: Final = "stock-outlook"
 
 
 class _Plain(GenerateJsonSchema):
@@ -50,6 +53,26 @@ def json_schema(name: str) -> dict[str, Any]:
     }
 
 
+def outlook_schema() -> dict[str, Any]:
+    """Return the schema of an outlook: it is only ever written, so it has no model that reads."""
+    schema = msgspec.json.schema(StockOutlook)
+    parts = {name: _described(part) for name, part in schema["$defs"].items()}
+    whole = parts.pop(StockOutlook.__name__)
+    return {
+        "$schema": _Plain.schema_dialect,
+        "$id": f"urn:smart-inventory:{OUTLOOK}:{VERSION}",
+        **whole,
+        "$defs": parts,
+    }
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of a class's docstring, keep the first paragraph."""
+    first = schema.get("description", "").split("\n\n")[0]
+    return schema | {"description": " ".join(first.split())}
+
+
 def files() -> dict[str, str]:
     """Return the text of each file by its name, in ASCII: patterns hold characters that no editor shows."""
-    return {f"{name}.json": json.dumps(json_schema(name), indent=2) + "\n" for name in MODELS}
+    schemas = {name: json_schema(name) for name in MODELS} | {OUTLOOK: outlook_schema()}
+    return {f"{name}.json": json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}

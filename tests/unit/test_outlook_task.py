@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -14,8 +15,10 @@ from consumer.learning.fingerprint import LearningSettings, OutlookSettings, fin
 from consumer.learning.model import ModelScope
 from consumer.learning.outlook_sections import OUTLOOK
 from consumer.model_choice import model_kind
+from consumer.outlook.horizons import HORIZONS
 from consumer.outlook.policies import Policies
 from consumer.record import Record, batch_of
+from schemas import json_schema
 from schemas.outlook import StockOutlook
 from schemas.tick import decode_tick, encode_tick
 from schemas.transaction import Limits
@@ -235,3 +238,12 @@ def test_the_outlook_is_part_of_the_meaning() -> None:
     ]
     assert len({each.digest for each in found}) == 5
     assert "outlook" not in found[0].parts
+
+
+def test_what_is_published_is_what_the_schema_says(truth: tuple[list[Said], Any]) -> None:
+    schema = json_schema.outlook_schema()
+    values = [msgspec.json.decode(value) for _, value in truth[0] if value is not None]
+    for value in values[:: len(values) // 50]:
+        jsonschema.validate(value, schema)
+        assert list(value) == list(schema["properties"])
+        assert [horizon["days"] for horizon in value["horizons"]] == list(HORIZONS)

@@ -93,7 +93,7 @@ def whole_state(shelves: Shelves) -> Any:
     return state_of(shelves.outlook), shelves.closed, shelves._cursor, shelves._last, shelves._event_time_us
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_batches_make_no_difference(seed: int, data: st.DataObject) -> None:
     """Not in what is said, not in its order, not in the state: a worker that is killed cuts the log otherwise."""
@@ -105,7 +105,7 @@ def test_batches_make_no_difference(seed: int, data: st.DataObject) -> None:
     assert whole_state(other) == whole_state(one)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_record_at_a_time_is_no_other_way(seed: int) -> None:
     log = Log(seed, events=250)
