@@ -37,6 +37,8 @@ _MOST_INTERVAL: Final = 1.32
 _MOST_VARIATION: Final = 0.49
 """Where Syntetos, Boylan and Croston (2005) part the classes: mean days between demands, CV² of their sizes."""
 _KNOTS: Final = (0, *HORIZONS)
+_ROUNDING: Final = 1e-9
+"""What sums over the week may be off by: a quantile half-way between 0 and 2 is 1, and not the least bit more."""
 
 
 class Stock(NamedTuple):
@@ -162,18 +164,21 @@ def _weeks(week: Floats, weekday: int) -> Floats:
 def _days_of_supply(closed: Closed, means: Floats, weeks: Floats, on_hand: Floats) -> Numbers:
     """Return after how many days demand exceeds what is on hand: its mean, its lower and its upper bound at 80%.
 
-    Within a horizon's days demand is spread as the store's week is. The bounds are held about the mean.
+    Within a horizon's days demand is spread as the store's week is. A bound on the mean's wrong side is held at it.
     """
     bounds = closed.quantiles[[LOWER80, UPPER80]]
     bounds = np.concatenate([np.zeros((2, 1, len(on_hand))), np.maximum.accumulate(bounds, axis=1)], axis=1)
-    paths = np.stack([means, np.minimum(bounds[0], means), np.maximum(bounds[1], means)])
+    paths = np.stack([means, *bounds])
     lasts = np.zeros((3, len(on_hand)), np.int64)  # so many days
+    reach = on_hand * (1.0 + _ROUNDING)
     for number in range(len(HORIZONS)):
         begin, end = _KNOTS[number], _KNOTS[number + 1]
         low, high = paths[:, number], paths[:, number + 1]
         for days in range(begin + 1, end):
-            lasts += low + (high - low) * _share(weeks[days], weeks[begin], weeks[end]) <= on_hand
-        lasts += high <= on_hand
+            lasts += low + (high - low) * _share(weeks[days], weeks[begin], weeks[end]) <= reach
+        lasts += high <= reach
+    mean, lower, upper = lasts
+    lasts = np.stack([mean, np.maximum(lower, mean), np.minimum(upper, mean)])
     found = np.where(lasts < LONGEST, lasts + 1, NEVER)
     found = np.where(on_hand <= 0.0, 0, found)
     return np.where(np.isnan(on_hand), NEVER, found)
@@ -224,7 +229,7 @@ def _reorder_points(tables: Tables, closed: Closed, means: Floats, weeks: Floats
     low, high = tables.quantile_at(policies.service_level, horizons, closed.classes, mean, bins_of(mean))
     quantiles = np.where(share == 1.0, high, low + (high - low) * share).max(axis=0)
     # Up to the next whole unit, or millionth of one: less would serve less.
-    found: Floats = np.where(whole, np.ceil(quantiles), np.ceil(quantiles * MILLION) / MILLION)
+    found: Floats = np.where(whole, np.ceil(quantiles - _ROUNDING), np.ceil(quantiles * MILLION - _ROUNDING) / MILLION)
     return found
 
 

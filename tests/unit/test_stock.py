@@ -342,3 +342,17 @@ def test_young_and_censored_items_are_marked() -> None:
         then = stock_of(OUTLOOK, CLOSED._replace(day=DAY + day), np.zeros(COUNT), policies(COUNT))
         assert (then.is_cold_start[first == DAY] == is_cold).all()
     assert CLOSED.items[found.demand_censored].tolist() == [(DAYS - 1) % ITEMS]
+
+
+def test_half_way_between_whole_numbers_is_not_a_bit_more() -> None:
+    """Sums over the week have rounded: at 21 days, half-way from 14 to 28, 0 and 2 are 1: no unit more is ordered."""
+    shares = np.ones((len(HORIZONS), *OUTLOOK.intervals.tables.shares.shape[1:]))
+    shares[4, ..., :2] = 0.0  # 2 in 28 days, 0 up to 14
+    outlook = Outlook()
+    outlook.restore(OUTLOOK.snapshot())
+    outlook.intervals.tables = OUTLOOK.intervals.tables._replace(shares=shares)
+    means = np.repeat(np.array([0.1, 0.3, 0.7, 1.4, 2.8])[:, None], COUNT, axis=1)
+    closed = CLOSED._replace(means=means, bins=bins_of(means), classes=np.zeros(COUNT, np.int64))
+    found = stock_of(outlook, closed, np.full(COUNT, 2.1), policies(COUNT, lead_time=14, review_period=7))
+    assert found.reorder_point.tolist() == [1.0] * COUNT
+    assert found.days_of_supply.tolist() == [22] * COUNT
