@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 BINS: Final = 72
 CELLS: Final = 96
 _LOWEST_OCTAVE: Final = -6
-_OCTAVES_OF_UNITS: Final = 4
+_OCTAVES_OF_UNITS: Final = 3
 UNIT_BINS: Final = 4 * (_OCTAVES_OF_UNITS - _LOWEST_OCTAVE)
-"""The first so many bins have cells of one unit: means below 16."""
+"""The first so many bins have cells of one unit: means below 8."""
 
 # 2 to the 1/4, 2/4, 3/4: written out, since a power's last bit depends on the machine.
 _QUARTERS: Final = (1.189207115002721, 1.4142135623730951, 1.681792830507429)

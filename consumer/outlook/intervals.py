@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CLASS_CUTS: Final = (0.8, 1.5, 3.0)
+CLASS_CUTS: Final = (0.8, 1.1, 1.5, 2.1, 3.0, 4.5)
 """Of an item's dispersion, its mean squared error a unit of its mean, which is 1 where demand is Poisson."""
 FRACTIONAL: Final = len(CLASS_CUTS) + 1
 YOUNG: Final = FRACTIONAL + 1
 """Of items in whole units that were not seen long enough to be told apart: their bounds are wide, and theirs alone."""
 CLASSES: Final = YOUNG + 1
-FADE: Final = 0.99
-"""What a count keeps from one day to the next: a hundred days of memory."""
+FADE: Final = 0.95
+"""What a count keeps from one day to the next: twenty days of memory. An outcome of 28 days tells of a forecast of 28
+days ago; a longer memory would have intervals as wide as they had to be when items were young."""
 _LENT_BY_CLASSES: Final = 30.0
 _LENT_BY_PRIOR: Final = 5.0
 _SHAPE: Final = (len(HORIZONS), CLASSES, BINS, CELLS)
@@ -47,8 +48,7 @@ def classes_of(
     dispersions: NDArray[np.float64], whole: NDArray[np.bool_], is_young: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return the class of each item."""
-    low, middle, high = CLASS_CUTS
-    by_dispersion = (dispersions >= low).astype(np.int64) + (dispersions >= middle) + (dispersions >= high)
+    by_dispersion = np.searchsorted(np.array(CLASS_CUTS), dispersions, side="right")
     found: NDArray[np.int64] = np.where(whole, np.where(is_young, YOUNG, by_dispersion), FRACTIONAL)
     return found
 

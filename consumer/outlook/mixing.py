@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FLOOR: Final = 0.01
 FADE: Final = 0.99
 """What an error counts a day later: a hundred days of memory."""
-FIRST_DAYS: Final = 2.0
+FIRST_DAYS: Final = 0.5
 """Horizons of days after which half of the weight is free: errors of days that overlap are not that many."""
 _SWEEPS: Final = 8
 _MOST: Final = 8.0

@@ -34,8 +34,8 @@ THURSDAY: Final = 3
 
 _CHANCE_RATE: Final = 0.05
 _SIZE_RATE: Final = 0.1
-_ERROR_FADE: Final = 0.98
-_ERROR_DAYS: Final = 7.0
+_ERROR_FADE: Final = 0.985
+_ERROR_DAYS: Final = 3.0
 """Means a Poisson item's days to which dispersion is shrunk while it is young."""
 _LEAST_MEAN: Final = 0.05
 _LEAST_DAYS: Final = 0.5

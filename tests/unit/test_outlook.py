@@ -32,7 +32,7 @@ from consumer.outlook.grid import (
 )
 from consumer.outlook.horizons import HORIZONS, LEVELS, LOWER80, MEDIAN, UPPER80
 from consumer.outlook.intervals import FRACTIONAL, Intervals
-from consumer.outlook.mixing import FLOOR, Mixture
+from consumer.outlook.mixing import FIRST_DAYS, FLOOR, Mixture
 from consumer.outlook.outlook import Outlook
 from schemas.transaction import KNOWN_TYPES
 
@@ -312,7 +312,7 @@ def test_the_mixture_finds_the_best_and_forgets_none() -> None:
     weights = mixture.weights[1]
     best = np.array([1.0, 4.0, 0.25]) / 5.25  # inverse variances, since they err independently
     days = sum(0.99**back for back in range(30))
-    share = days / (days + 2 * HORIZONS[1])
+    share = days / (days + FIRST_DAYS * HORIZONS[1])
     assert weights == pytest.approx(share * best + (1 - share) * np.array([1.0, 0.0, 0.0]), abs=0.02)
     assert mixture.weights[0].tolist() == [1.0, 0.0, 0.0]  # of this horizon nothing is known yet
     for _ in range(300):
