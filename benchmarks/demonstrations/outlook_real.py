@@ -8,7 +8,7 @@ from benchmarks.outlook.ablation import without_river
 from benchmarks.outlook.bounds import ablation_figures, error_figures, later_figures
 from benchmarks.outlook.evaluation import evaluated
 from benchmarks.outlook.retail import ZONE, retail_sales, write_history
-from consumer.evaluate.run import OUTLOOK
+from consumer.evaluate.prequential import OUTLOOK
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.figures import Figure
 from consumer.evaluate.baselines import BASELINES
-from consumer.evaluate.run import OUTLOOK
+from consumer.evaluate.prequential import OUTLOOK
 from consumer.outlook.columns import EXPERTS
 
 if TYPE_CHECKING:

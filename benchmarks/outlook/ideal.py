@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import betainc, gammaincc
 
 from consumer.evaluate.baselines import NAIVE
-from consumer.evaluate.run import OUTLOOK
+from consumer.evaluate.prequential import OUTLOOK
 from consumer.evaluate.scoring import TOLERANCE
 from consumer.outlook.horizons import HORIZONS, LEVELS, LOWER80, UPPER80
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from consumer.outlook.horizons import LONGEST
 from consumer.outlook.outlook import Outlook
-from consumer.outlook.policies import MILLION, PolicyColumns
+from consumer.outlook.policies import PolicyColumns
 from consumer.outlook.stock import order_quantities, stock_of
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

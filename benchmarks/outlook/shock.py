@@ -13,7 +13,7 @@ import numpy as np
 
 from consumer.evaluate.baselines import BASELINES, Baselines
 from consumer.outlook.outlook import Outlook
-from consumer.outlook.policies import MILLION
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from consumer.evaluate.run import OUTLOOK
+from consumer.evaluate.prequential import OUTLOOK
 from consumer.outlook.calendar import weekday_of
 from consumer.outlook.horizons import HORIZONS, LEVELS, LOWER80, UPPER80
 

@@ -10,11 +10,10 @@ import numpy as np
 import river
 
 from consumer import __version__
-from consumer.evaluate.baselines import BASELINES
 from consumer.evaluate.errors import HistoryError
 from consumer.evaluate.examples import Examples
 from consumer.evaluate.history import History
-from consumer.evaluate.prequential import OUTLOOK, PERIOD_DAYS, Prequential
+from consumer.evaluate.prequential import PERIOD_DAYS, Prequential
 from consumer.evaluate.result import Evaluation
 from consumer.evaluate.shop import Shop
 from consumer.outlook.calendar import Calendar, date_of
@@ -164,19 +163,9 @@ def evaluate(  # noqa: PLR0913 -- what one evaluation is told
     )
 
 
-def best_baseline(evaluation: Evaluation, horizon: int, metric: str = "rmsse") -> str | None:
-    """Return the baseline with the least value of a metric at a horizon; None where none has any."""
-    rows = evaluation.scores[horizon]
-    known = [(value, name) for name in BASELINES if (value := rows[name][metric]) is not None]
-    return min(known)[1] if known else None
-
-
 def _picking(number: int) -> Callable[[Closed], NDArray[np.float64]]:
     return lambda closed: closed.experts[number]
 
 
 def _listed(refused: dict[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in refused.items()) or "it is empty"
-
-
-__all__ = ["OUTLOOK", "WARM_UP_DAYS", "best_baseline", "evaluate"]

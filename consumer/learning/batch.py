@@ -115,6 +115,15 @@ def encode_run(  # noqa: PLR0913 -- the columns of what is published
     return encoded
 
 
+def discrepancy_of(event: Event, before: int | None, is_late: bool) -> int | None:
+    """Return by how much the observed level differs from the books', in millionths of a unit; None without both."""
+    observed = event.level_millionths
+    if before is None or observed is None or is_late:
+        return None
+    missing = observed - before - event.quantity_millionths
+    return 0 if -DISCREPANCY_FLOOR < missing < DISCREPANCY_FLOOR else missing
+
+
 def prediction_of(  # noqa: PLR0913, PLR0917 -- called for each record: names would cost time
     event: Event,
     before: int | None,
@@ -127,10 +136,7 @@ def prediction_of(  # noqa: PLR0913, PLR0917 -- called for each record: names wo
 ) -> Prediction:
     """Return what is published for an event; levels are in millionths of a unit, the prediction in units."""
     observed = event.level_millionths
-    discrepancy = None
-    if before is not None and observed is not None and not is_late:
-        missing = observed - before - event.quantity_millionths
-        discrepancy = 0.0 if -DISCREPANCY_FLOOR < missing < DISCREPANCY_FLOOR else missing / MILLION
+    discrepancy = discrepancy_of(event, before, is_late)
     return Prediction(
         event.transaction_id,
         event.store_id,
@@ -140,7 +146,7 @@ def prediction_of(  # noqa: PLR0913, PLR0917 -- called for each record: names wo
         None if before is None else before / MILLION,
         predicted,  # null where it is not finite: JSON has no such number
         None if observed is None else observed / MILLION,
-        discrepancy,
+        None if discrepancy is None else discrepancy / MILLION,
         is_late,
         model_id,
         events_learned,

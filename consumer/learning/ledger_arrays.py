@@ -217,14 +217,6 @@ class LedgerArrays:
             self.store_keys.append(name.encode())
         return number
 
-    def number_of(self, item: str) -> int:
-        """Return an item's slot; -1 where there is none."""
-        return self._slot(item)
-
-    def item_at(self, slot: int) -> str:
-        """Return the item of a slot."""
-        return self._item(slot)
-
     def _item(self, slot: int) -> str:
         start = int(self.starts[slot])
         key: bytes = self.heap[start : start + int(self.lengths[slot])].tobytes()

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from consumer.outlook.calendar import MILLION, date_of
+from consumer.outlook.calendar import date_of
 from consumer.outlook.horizons import HORIZONS, LOWER80, LOWER95, MEDIAN, UPPER80, UPPER95
 from consumer.outlook.stock import DEMAND_CLASSES, NEVER
 from schemas.outlook import Horizon, StockOutlook, encode_outlook
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from consumer.learning.batch import DISCREPANCY_FLOOR
+from consumer.learning.batch import DISCREPANCY_FLOOR, discrepancy_of
 from consumer.learning.columns import NO_NUMBER
 from consumer.learning.outlook_sections import decoded_outlook, outlook_sections
-from consumer.outlook.calendar import MILLION
 from consumer.outlook.demand import demand_of
 from consumer.outlook.shelves import Rows, Shelves
 from consumer.outlook.stock import stock_of
-from schemas.transaction import KNOWN_TYPES
+from schemas.transaction import KNOWN_TYPES, MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -112,8 +111,7 @@ class ShelfFeed:
             timestamp_ms: of its record.
             posting: what it found in the ledger, and left.
         """
-        before, after = posting.before, posting.after
-        self._rows.append(_row(number, offset, timestamp_ms, event, before, after, posting.is_late))
+        self._rows.append(_row(number, offset, timestamp_ms, event, posting.before, posting.after, posting.is_late))
         if len(self._rows) >= _MOST_PENDING:
             self.flush()
 
@@ -217,17 +215,15 @@ def _row(  # noqa: PLR0913, PLR0917 -- an event, and what it found
     after: int | None,
     is_late: bool,
 ) -> tuple[int, ...]:
-    quantity, observed = event.quantity_millionths, event.level_millionths
-    missing = 0 if before is None or observed is None or is_late else observed - before - quantity
     return (
         number,
         offset,
         event.occurred_us,
         timestamp_ms * 1000,
-        demand_of(event.transaction_type, quantity),
+        demand_of(event.transaction_type, event.quantity_millionths),
         NO_NUMBER if before is None else before,
         NO_NUMBER if after is None else after,
-        0 if -DISCREPANCY_FLOOR < missing < DISCREPANCY_FLOOR else missing,
+        discrepancy_of(event, before, is_late) or 0,
         event.transaction_type == "count",
     )
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from schemas.transaction import MILLION
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from numpy.typing import NDArray
 
-MILLION: Final = 1_000_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY_SECONDS: Final = 86_400
 _QUARTER_SECONDS: Final = 900

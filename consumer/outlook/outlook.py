@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from consumer.outlook.calendar import weekday_of
 from consumer.outlook.columns import EMPTY, EXPERTS, FADES, NO_NUMBER, NOT_YET, SOLD, Items
 from consumer.outlook.corrector import Corrector
 from consumer.outlook.fixed import to_fixed
@@ -19,6 +20,7 @@ from consumer.outlook.horizons import HORIZONS, LEVELS, LONGEST, STARTS
 from consumer.outlook.intervals import Intervals, classes_of
 from consumer.outlook.mixing import Mixture
 from consumer.outlook.pools import WEEK, Pools
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +29,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]
-
-MILLION: Final = 1_000_000
-THURSDAY: Final = 3
-"""The weekday of day 0, 1970-01-01."""
 
 _CHANCE_RATE: Final = 0.05
 _SIZE_RATE: Final = 0.1
@@ -121,7 +119,7 @@ class Outlook:
             day: that day.
         """
         items = self.items
-        weekday = (day + THURSDAY) % WEEK
+        weekday = weekday_of(day)
         demand = np.maximum(items.open[which, 0], 0)
         items.whole[which] &= demand % MILLION == 0
         today = demand / MILLION
@@ -226,7 +224,7 @@ class Outlook:
         items = self.items
         origin = day - horizon
         place = STARTS[number] + origin % horizon
-        is_over = (items.first[which] <= origin) & (items.censored[which] & np.uint32((1 << horizon) - 1) == 0)
+        is_over = (items.first[which] <= origin) & self._are_seen(which, horizon)
         which = which[is_over]
         if not len(which):
             return
@@ -256,9 +254,8 @@ class Outlook:
         tsb = items.chance[which] * items.size[which]
         levels = [own[0] * recent, own[1], own[2], tsb]
         whole = items.whole[which]
-        dispersions = (items.errors[which, 0] + _ERROR_DAYS) / (items.errors[which, 1] + _ERROR_DAYS)
         is_young = items.first[which] > day - GROWN_DAYS
-        classes = classes_of(dispersions, whole, is_young)
+        classes = classes_of(self._dispersions(which), whole, is_young)
 
         ahead = pools.ahead[stores, weekday].T
         scales = np.stack([self._scales(which, levels[0] * each) for each in ahead])
@@ -313,9 +310,19 @@ class Outlook:
 
     def _scales(self, which: Numbers, means: Floats) -> Floats:
         """Return by how much demand about these means is usually off, from each item's dispersion."""
-        errors = self.items.errors[which]
-        dispersions = np.maximum((errors[:, 0] + _ERROR_DAYS) / (errors[:, 1] + _ERROR_DAYS), _LEAST_DISPERSION)
+        dispersions = np.maximum(self._dispersions(which), _LEAST_DISPERSION)
         found: Floats = np.sqrt(dispersions * np.maximum(means, _LEAST_MEAN))
+        return found
+
+    def _dispersions(self, which: Numbers) -> Floats:
+        """Return each item's mean squared error a unit of its mean, shrunk to Poisson's 1 while it is young."""
+        errors = self.items.errors[which]
+        found: Floats = (errors[:, 0] + _ERROR_DAYS) / (errors[:, 1] + _ERROR_DAYS)
+        return found
+
+    def _are_seen(self, which: Numbers, horizon: int) -> NDArray[np.bool_]:
+        """Tell of each item whether no shelf was empty in a horizon's days up to its last closed one."""
+        found: NDArray[np.bool_] = self.items.censored[which] & np.uint32((1 << horizon) - 1) == 0
         return found
 
     def outcomes(self, which: Numbers, day: int, horizon: int) -> Floats:
@@ -326,8 +333,7 @@ class Outlook:
         return found
 
     def _outcomes(self, which: Numbers, day: int, horizon: int) -> list[float | None]:
-        items = self.items
-        known = (items.closed[which] == day) & (items.censored[which] & np.uint32((1 << horizon) - 1) == 0)
+        known = (self.items.closed[which] == day) & self._are_seen(which, horizon)
         return [
             value if is_known else None
             for value, is_known in zip(self.outcomes(which, day, horizon).tolist(), known.tolist(), strict=True)

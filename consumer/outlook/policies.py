@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from consumer.outlook.horizons import LONGEST
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-MILLION: Final = 1_000_000
 _BOM: Final = b"\xef\xbb\xbf"
 _MOST_ID: Final = 64
 _MOST_SHOWN: Final = 80

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from consumer.outlook.calendar import weekday_of
 from consumer.outlook.grid import bins_of
 from consumer.outlook.horizons import HORIZONS, LONGEST, LOWER80, UPPER80
 from consumer.outlook.intervals import FRACTIONAL
-from consumer.outlook.outlook import COLD_DAYS, THURSDAY
-from consumer.outlook.policies import MILLION
+from consumer.outlook.outlook import COLD_DAYS
 from consumer.outlook.pools import WEEK
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def stock_of(outlook: Outlook, closed: Closed, on_hand: Floats, policies: Policy
         policies: of these items.
     """
     items, tables, which, day = outlook.items, outlook.intervals.tables, closed.items, closed.day
-    weeks = _weeks(outlook.pools.week[items.store[which]], (day + THURSDAY) % WEEK)
+    weeks = _weeks(outlook.pools.week[items.store[which]], weekday_of(day))
     means = np.concatenate([np.zeros((1, len(which))), np.maximum.accumulate(closed.means, axis=0)])
     is_known = ~np.isnan(on_hand)
     below = [

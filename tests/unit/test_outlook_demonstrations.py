@@ -27,9 +27,9 @@ from benchmarks.outlook.bounds import (
 from benchmarks.outlook.ideal import Ideal, Seen, at_most, dispersions_of, draw, ideal
 from consumer.evaluate.baselines import BASELINES
 from consumer.evaluate.history import History
-from consumer.evaluate.prequential import Origin
+from consumer.evaluate.prequential import OUTLOOK, Origin
 from consumer.evaluate.result import Evaluation
-from consumer.evaluate.run import OUTLOOK, evaluate
+from consumer.evaluate.run import evaluate
 from consumer.outlook.columns import EXPERTS
 from consumer.outlook.horizons import HORIZONS, LOWER80, UPPER80
 from consumer.outlook.mixing import Mixture

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from consumer.outlook.policies import MILLION, Policies, PoliciesError, Policy
+from consumer.outlook.policies import Policies, PoliciesError, Policy
+from schemas.transaction import MILLION
 
 FILE = b"""{
   "default": {"lead_time_days": 2},

@@ -15,8 +15,9 @@ from consumer.outlook.grid import CELLS, RATIO_EDGES, UNIT_BINS, bins_of
 from consumer.outlook.horizons import HORIZONS, LEVELS, LOWER80, UPPER80
 from consumer.outlook.intervals import CLASSES, FRACTIONAL, Intervals
 from consumer.outlook.outlook import Outlook
-from consumer.outlook.policies import MILLION, PolicyColumns
+from consumer.outlook.policies import PolicyColumns
 from consumer.outlook.stock import DEMAND_CLASSES, NEVER, Stock, order_quantities, stock_of
+from schemas.transaction import MILLION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
