@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from consumer.evaluate.run import WARM_UP_DAYS, evaluate
+from consumer.evaluate import WARM_UP_DAYS
+from consumer.evaluate.run import evaluate
 from consumer.simulate.progress import progress_bar
 from schemas.transaction import Limits
 

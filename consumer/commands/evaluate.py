@@ -13,6 +13,7 @@ from rich.text import Text
 
 from consumer import settings
 from consumer.commands.terminal import AsJson, output, print_json, say
+from consumer.evaluate import WARM_UP_DAYS
 from consumer.zones import zone_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def evaluate(  # noqa: PLR0913 -- one option each
     ],
     warm_up: Annotated[
         int, typer.Option("--warm-up", metavar="DAYS", min=1, help="Days before the first forecast that is scored.")
-    ] = 60,
+    ] = WARM_UP_DAYS,
     timezone: Annotated[
         str | None,
         typer.Option(metavar="ZONE", help="Where the shops are, such as Europe/Berlin; by default STORE_TIMEZONE."),

@@ -9,6 +9,7 @@ import numpy as np
 from consumer.evaluate.baselines import BASELINES, Baselines
 from consumer.evaluate.residuals import Residuals
 from consumer.evaluate.scoring import Scores
+from consumer.outlook.grid import bins_of
 from consumer.outlook.horizons import HORIZONS, LEVELS, LONGEST, PENDING, STARTS
 from consumer.outlook.intervals import FRACTIONAL
 
@@ -66,6 +67,7 @@ class Prequential:
     ) -> None:
         self._outlook = outlook
         self._first_origin = first_origin
+        self._first_day: int | None = None  # that was closed
         self._variants = variants or {}
         self._write = write
         self.methods = (OUTLOOK, *BASELINES, *self._variants)
@@ -103,7 +105,7 @@ class Prequential:
     def _judge(self, number: int, horizon: int, day: int) -> None:
         origin = day - horizon
         which = np.flatnonzero(self._known[origin % LONGEST])
-        if not len(which) or origin < self._first_day:
+        if not len(which) or self._first_day is None or origin < self._first_day:
             return
         place = STARTS[number] + origin % horizon
         outcomes = self._outlook.outcomes(which, day, horizon)
@@ -129,8 +131,6 @@ class Prequential:
 
     def _pit(self, number: int, which: Numbers, means: Floats, outcomes: Floats, origin: int) -> Floats:
         """Return where each outcome lies in its forecast distribution, a tie's place drawn from the item and day."""
-        from consumer.outlook.grid import bins_of  # noqa: PLC0415
-
         tables = self._tables[origin % LONGEST]
         if tables is None:
             raise AssertionError("a forecast has the tables that it was made of")
@@ -149,7 +149,8 @@ class Prequential:
 
     def _keep(self, closed: Closed, means: Floats) -> None:
         which, day = closed.items, closed.day
-        self._first_day = min(getattr(self, "_first_day", day), day)
+        if self._first_day is None:
+            self._first_day = day
         at = day % LONGEST
         self._known[at] = False
         self._known[at, which] = True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import river
 
 from consumer import __version__
+from consumer.evaluate import WARM_UP_DAYS
 from consumer.evaluate.errors import HistoryError
 from consumer.evaluate.examples import Examples
 from consumer.evaluate.history import History
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from schemas.transaction import Limits
 
     Write = Callable[[Origin, list[tuple[str, str]]], None]
-
-WARM_UP_DAYS: Final = 60
 
 
 class _Run:
